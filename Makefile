@@ -1,0 +1,118 @@
+# Every command a person or CI needs. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+# Built once a machine and shared by all clones; holds what optional tests start (Spark, later brokers and servers).
+PARTS ?= $(or $(SPARK_COPILOT_PARTS),$(HOME)/.cache/spark-copilot-parts)
+SPARK_VERSION := 4.2.0
+export UV_COMPILE_BYTECODE := 1
+export UV_PYTHON_DOWNLOADS := never
+export SPARK_COPILOT_PARTS := $(PARTS)
+# Bytecode is what makes the second command fast; some environments switch it off.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/demo.ok ## set up and analyse a sample log; LOG=path takes yours
+ifdef LOG
+	@$(BIN)/spark-copilot analyze "$(LOG)"
+else
+	@$(BIN)/spark-copilot demo
+endif
+
+test: .venv/dev.ok ## set up and run every check: lint, types, layers, docs, tests
+	@$(MAKE) --no-print-directory lint types layers docs-check unit
+
+check: test ## the same as test
+
+install: .venv/demo.ok ## set up the light default
+
+dev: .venv/dev.ok ## set up for development
+
+lint: .venv/dev.ok ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev.ok ## mypy, strict
+	$(BIN)/mypy
+
+layers: .venv/dev.ok ## import-linter: who may import what
+	$(BIN)/lint-imports --no-cache
+
+docs: .venv/dev.ok ## write the generated pages
+	$(BIN)/python -m tests.docs write
+
+docs-check: .venv/dev.ok ## fail when a generated page is stale
+	$(BIN)/python -m tests.docs check
+
+unit: .venv/dev.ok ## pytest on both cores
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+golden: .venv/dev.ok ## rewrite expected outputs; read the diff
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup -k golden
+	@git --no-pager diff --stat -- tests
+
+format: .venv/dev.ok ## ruff format and safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+coverage: .venv/dev.ok ## tests with a coverage table
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term
+
+parts: $(PARTS)/pyspark-$(SPARK_VERSION)/ok ## fetch what optional tests start (needs Java 17)
+
+$(PARTS)/pyspark-$(SPARK_VERSION)/ok: requirements/spark.txt
+	@command -v java >/dev/null || { echo "make parts: Java 17 is missing; install a JDK, then run it again" >&2; exit 1; }
+	@mkdir -p $(@D)
+ifdef UV
+	uv venv -q --clear --python $(PYTHON) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+else
+	$(PYTHON) -m venv --clear $(@D)/venv
+	$(@D)/venv/bin/python -m pip install -q --require-hashes -r $<
+endif
+	@touch $@
+
+lab: .venv/demo.ok parts ## run the fault laboratory: real Spark jobs, logs into lab-out/
+	$(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out
+
+samples: .venv/demo.ok parts ## make the sample logs of app/samples again
+	$(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --samples app/samples
+
+run: .venv/demo.ok ## serve the API and /docs on port 8000
+	$(BIN)/python run.py
+
+.venv/bin/python:
+ifdef UV
+	uv venv -q --python $(PYTHON) .venv
+else
+	$(PYTHON) -m venv .venv
+endif
+
+.venv/demo.ok: requirements.txt pyproject.toml setup.py | .venv/bin/python
+.venv/dev.ok: requirements/dev.txt pyproject.toml setup.py | .venv/bin/python
+.venv/demo.ok .venv/dev.ok:
+ifdef UV
+	uv pip install -q --python $(BIN)/python --require-hashes -r $<
+	uv pip install -q --python $(BIN)/python --no-deps -e .
+else
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m compileall -q -j0 .venv/lib || true
+endif
+	@$(BIN)/python -m compileall -q -j0 agents app connectors ml orchestration rag rules_engine spark_copilot storage workloads
+	@touch $@
+
+lock: ## maintainers: resolve again and write the hash lists (needs uv)
+	uv lock
+	uv export -q --frozen --no-dev --no-header --no-annotate --no-emit-project -o requirements.txt
+	uv export -q --frozen --no-header --no-annotate --no-emit-project -o requirements/dev.txt
+	printf 'pyspark==$(SPARK_VERSION)\npyarrow>=26.0.1\npandas>=3.1.1\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.txt - -o requirements/spark.txt
+	! grep -nE 'https?://|index-url|find-links' requirements.txt requirements/*.txt
+
+clean: ## remove what the commands made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov build dist *.egg-info lab-out

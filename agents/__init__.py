@@ -1,0 +1,1 @@
+"""One node of the graph a file: State -> partial State, each over the pure core. No I/O of their own; services come through `Context`."""

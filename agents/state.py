@@ -1,0 +1,51 @@
+"""What travels through the graph. `State` changes and is checkpointed; `Context` does not change and never is."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypedDict
+
+from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.findings import Failed, Finding, NotComputable, Observation, Recommendation, Remedy, Saving
+from spark_copilot.rules_engine.limits import Limits
+from spark_copilot.rules_engine.rule import AnyRule
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Reducer of `facts`: agents that run side by side each add their own keys."""
+    return {**old, **new}
+
+
+class State(TypedDict, total=False):
+    """What the agents say. Values, strings and numbers only, so that a checkpoint can hold it.
+
+    `observed`, `ran`, `not_computable`, `failed`, `notes`: several agents append, side by side. `findings`: priced by runtime, then replaced by
+    cost (money) and reason (sources); nothing is added or dropped after runtime. `facts`: one dict, each agent its own keys.
+    """
+
+    observed: Annotated[list[Observation], operator.add]
+    ran: Annotated[list[str], operator.add]
+    not_computable: Annotated[list[NotComputable], operator.add]
+    failed: Annotated[list[Failed], operator.add]
+    notes: Annotated[list[str], operator.add]
+    facts: Annotated[dict[str, Any], merged]
+    findings: list[Finding]
+    recommendations: list[Recommendation]
+
+
+Pricer = Callable[[Remedy], Saving]
+PlanPricer = Callable[[tuple[Remedy, ...]], Saving]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every node may use: the run, the thresholds, the rules by family, the price list. `progress` hears each node's name as it ends."""
+
+    run: AppRun
+    limits: Limits = field(default_factory=Limits)
+    rules: tuple[AnyRule, ...] = ()
+    progress: Callable[[str], None] | None = None
+
+    def rules_of(self, *families: str) -> tuple[AnyRule, ...]:
+        """The rules of these families, in catalog order."""
+        return tuple(r for r in self.rules if r.family in families)

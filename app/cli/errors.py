@@ -1,0 +1,32 @@
+"""Kinds of failure -> exit codes. A contract: scripts and CI depend on the numbers."""
+
+from enum import IntEnum
+
+from spark_copilot.rules_engine.errors import AuthError, BadInput, CopilotError, NotFound, Unavailable, UsageError
+
+
+class Exit(IntEnum):
+    """Exit codes of `spark-copilot`. 1 is only ever a gate's verdict."""
+
+    OK = 0
+    GATE_FAILED = 1
+    USAGE = 2
+    INPUT = 3
+    AUTH = 4
+    NETWORK = 5
+    INTERNAL = 70
+    INTERRUPTED = 130
+
+
+_CODES: tuple[tuple[type[CopilotError], Exit], ...] = (
+    (UsageError, Exit.USAGE),
+    (BadInput, Exit.INPUT),
+    (NotFound, Exit.INPUT),
+    (AuthError, Exit.AUTH),
+    (Unavailable, Exit.NETWORK),
+)
+
+
+def exit_code(error: CopilotError) -> Exit:
+    """The exit code of an expected failure."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.INTERNAL)

@@ -1,0 +1,37 @@
+"""Settings: read once, in `wiring` or a command, from the environment (`SPARK_COPILOT_…`) and `.env`; lower layers get plain values."""
+
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field is a row of docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="SPARK_COPILOT_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("spark-copilot", appauthor=False),
+        description="Where everything the program writes lies: database, run tables, caches, index. Can be moved and backed up whole.",
+    )
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("SPARK_COPILOT_DATABASE_URL", "DATABASE_URL"),
+        description="SQLAlchemy URL of the database. Absent: SQLite under the home folder.",
+    )
+    gcp_project_id: str | None = Field(
+        None,
+        validation_alias=AliasChoices("SPARK_COPILOT_GCP_PROJECT_ID", "GCP_PROJECT_ID"),
+        description="Google Cloud project for GCS, BigQuery and Dataproc. Absent: those connectors say so when used.",
+    )
+    host: str = Field("127.0.0.1", description="Address the server binds. Without API keys it must be a loopback address.")
+    port: PositiveInt = Field(8000, description="Port of the server.")
+    max_decompressed_bytes: PositiveInt = Field(200 * 2**30, description="Largest event log accepted, after decompression.")
+    max_upload_bytes: PositiveInt = Field(20 * 2**30, description="Largest request body accepted, as sent.")
+
+
+def load() -> Settings:
+    """The settings of this process's environment."""
+    return Settings()

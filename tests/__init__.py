@@ -1,0 +1,1 @@
+"""The test suite. Importable so that mypy checks it and generators (`python -m tests.docs`) can run from it."""
