@@ -1,5 +1,7 @@
 """A recorded run as the replay sees it: how long each task holds a slot, what waits for what, and the pauses that stay as they were."""
 
+from __future__ import annotations
+
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,6 +15,9 @@ from spark_copilot.rules_engine.facts import FAILED, MISSING, SUCCESS, AppRun, F
 
 DISPATCH_MS = 150.0
 """A slot that stood empty for less than this before a task started was being handed over; longer, the task was held back by something else."""
+
+START_MS = 2_000.0
+"""Delays up to this after a stage's submission are the stage's own start (tasks being made, code being shipped)."""
 
 _FOREVER = float("inf")
 
@@ -178,7 +183,7 @@ def _stages(run: AppRun, job_index: Mapping[int, int]) -> list[SimStage]:
     of_id: dict[int, list[int]] = defaultdict(list)
     for row in ran:
         of_id[int(table.stage_id[row])].append(row)
-    idle_before = _hand_over(run)
+    times = _slot_times(run)
     stages = []
     for row in ran:
         submitted = _submitted(run, row)
@@ -192,7 +197,7 @@ def _stages(run: AppRun, job_index: Mapping[int, int]) -> list[SimStage]:
         base = max((_stage_end(run, r) for r in waits_for), default=run.started_ms)
         if 0 <= job < len(run.jobs):
             base = max(base, min(int(run.jobs.submitted_ms[job]), submitted))
-        stages.append(_stage(run, row, job, tuple(position[r] for r in waits_for), float(max(submitted - base, 0)), idle_before))
+        stages.append(_stage(run, row, job, tuple(position[r] for r in waits_for), float(max(submitted - base, 0)), times))
     return stages
 
 
@@ -204,16 +209,18 @@ def _submitted(run: AppRun, row: int) -> int:
     return first if known == MISSING else min(known, first) if len(rows) else known
 
 
-def _stage(run: AppRun, row: int, job: int, waits_for: tuple[int, ...], wait_ms: float, idle_before: FloatColumn) -> SimStage:
+def _stage(run: AppRun, row: int, job: int, waits_for: tuple[int, ...], wait_ms: float, times: _Hold) -> SimStage:
     tasks = run.tasks
     rows = run.task_rows(row)
     rows = rows[np.lexsort((tasks.task_id[rows], tasks.launch_ms[rows]))]
     n = len(rows)
-    hold = np.maximum(tasks.finish_ms[rows] - tasks.launch_ms[rows], 0).astype(np.float64)
-    idle = idle_before[rows]
+    hold = times.hold_ms[rows]
+    idle = times.idle_ms[rows]
     handed = idle <= DISPATCH_MS
     release = np.where(handed, 0.0, np.maximum(tasks.launch_ms[rows] - _submitted(run, row), 0)).astype(np.float64)
-    hold += np.where(handed, idle, 0.0)
+    hold = hold + np.where(handed, idle, 0.0)
+    # A task of the first moments that was held back holds back those launched after it: the record shows their order.
+    release = np.maximum(release, np.maximum.accumulate(np.where(release <= START_MS, release, 0.0))) if n else release
     after = np.full(n, -1, dtype=np.int64)
     copy_of = np.full(n, -1, dtype=np.int64)
     delay = np.zeros(n)
@@ -245,27 +252,58 @@ def _stage(run: AppRun, row: int, job: int, waits_for: tuple[int, ...], wait_ms:
     )
 
 
-def _hand_over(run: AppRun) -> FloatColumn:
-    """Per task: how long its slot had been empty (and its stage been ready) when it was launched. Shape (n_tasks,)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hold:
+    """Per task of the run, shape (n_tasks,): how long it really held its slot, and how long that slot had stood empty before."""
+
+    hold_ms: FloatColumn
+    idle_ms: FloatColumn
+
+
+def _slot_times(run: AppRun) -> _Hold:
+    """Place the recorded tasks on their executor's slots again.
+
+    A task's end is logged when the driver has handled it, which for very short tasks is well after its slot was given away: where the record shows
+    more tasks than slots, the one that ends first is taken to have left its slot when the next was launched.
+    """
     tasks = run.tasks
+    hold = np.maximum(tasks.finish_ms - tasks.launch_ms, 0).astype(np.float64)
     idle = np.zeros(len(tasks))
-    ready = np.array([_submitted(run, row) for row in range(len(run.stages))], dtype=np.int64)
+    ready = [_submitted(run, row) for row in range(len(run.stages))]
     finished: dict[tuple[int, int], int] = {}
     order = np.lexsort((tasks.task_id, tasks.launch_ms))
+    running: dict[int, list[tuple[int, int]]] = defaultdict(list)
     free: dict[int, list[int]] = defaultdict(list)
+    capacity = _capacity(run)
     launch, finish = tasks.launch_ms.tolist(), tasks.finish_ms.tolist()
     executor, stage_row, index = tasks.executor_row.tolist(), tasks.stage_row.tolist(), tasks.index.tolist()
     for i in order.tolist():
-        slots = free[executor[i]]
-        start = launch[i]
-        since = int(ready[stage_row[i]])
-        since = max(since, finished.get((stage_row[i], index[i]), since))
-        if slots and slots[0] <= start:
-            since = max(since, heapq.heappop(slots))
+        on, start = executor[i], launch[i]
+        busy, empty = running[on], free[on]
+        while busy and busy[0][0] <= start:
+            empty.append(heapq.heappop(busy)[0])
+        since = max(ready[stage_row[i]], finished.get((stage_row[i], index[i]), 0))
+        if len(busy) >= capacity[on]:
+            _, other = heapq.heappop(busy)
+            hold[other] = max(start - launch[other], 0)
+            since = start
+        elif empty:
+            since = max(since, empty.pop())
         idle[i] = max(start - since, 0)
-        heapq.heappush(slots, finish[i])
+        heapq.heappush(busy, (finish[i], i))
         finished[stage_row[i], index[i]] = finish[i]
-    return idle
+    return _Hold(hold, idle)
+
+
+def _capacity(run: AppRun) -> list[int]:
+    """Slots of each executor; where the log gives no cores, the most tasks it ran at once."""
+    if run.local_cores is not None:
+        return [run.slots_max] * len(run.executors)
+    used = set(run.tasks.executor_row.tolist())
+    return [
+        count if (count := int(cores) // run.task_cpus) > 0 else max(_most_at_once(run, row), 1) if row in used else 1
+        for row, cores in enumerate(run.executors.cores.tolist())
+    ]
 
 
 def _slots(run: AppRun) -> tuple[Slots, ...]:
@@ -282,7 +320,9 @@ def _slots(run: AppRun) -> tuple[Slots, ...]:
             count = _most_at_once(run, row) if row in used else 0
         if count <= 0:
             continue
-        added = max(int(workers.added_ms[row]) - run.started_ms, 0) if workers.added_ms[row] != MISSING else 0
+        own = run.tasks.launch_ms[run.tasks.executor_row == row]
+        first = int(own.min()) if len(own) else run.ended_ms
+        added = max(min(int(workers.added_ms[row]), first) - run.started_ms, 0) if workers.added_ms[row] != MISSING else 0
         gone = int(workers.removed_ms[row])
         found.append(
             Slots(workers.executor_id[row], count, float(added), _FOREVER if gone == MISSING else float(max(gone - run.started_ms, 0)))

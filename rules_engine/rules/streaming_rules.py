@@ -1,5 +1,6 @@
 """Structured Streaming: batches that fall behind and state that only grows."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -96,7 +97,7 @@ def state_growth(run: AppRun, limits: StreamingLimits) -> Iterator[Observation]:
         if len(rows) < limits.growth_min_batches or rows[-1] < limits.growth_min_rows:
             continue
         early = rows[len(rows) // 3]
-        if any(b < a for a, b in zip(rows, rows[1:], strict=False)) or rows[-1] < limits.growth_ratio * max(early, 1):
+        if any(b < a for a, b in itertools.pairwise(rows)) or rows[-1] < limits.growth_ratio * max(early, 1):
             continue
         yield Observation(
             code="state-growth",
