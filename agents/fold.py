@@ -29,7 +29,6 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "out-of-memory": ("task-failures", "gc-pressure"),
     "job-failed": ("task-failures",),
     "oversized-partitions": ("spill", "too-few-partitions"),
-    "python-udf": (),
 }
 """Code -> codes that say less about the same stages: where both stand, only the first is kept."""
 
@@ -38,7 +37,7 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "allocation-churn": ("idle-executors", "driver-bound"),
     "speculation-waste": ("straggler-tasks",),
     "large-driver-result": ("driver-bound",),
-    "broadcast-too-large": ("driver-bound",),
+    "broadcast-too-large": ("driver-bound", "large-driver-result"),
 }
 """The same for findings that speak of the whole run."""
 

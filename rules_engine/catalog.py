@@ -30,6 +30,7 @@ RULES: tuple[AnyRule, ...] = (
     memory_rules.gc_pressure,
     memory_rules.out_of_memory,
     memory_rules.memory_overallocated,
+    memory_rules.cache_evicted_or_unused,
     plan_rules.python_udf,
     plan_rules.nested_loop,
     plan_rules.broadcast_missed,

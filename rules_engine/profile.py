@@ -77,6 +77,13 @@ class Stage:
         """Slowest over median peer."""
         return float(self.ms[self.slowest]) / max(self.usual_ms, 1.0)
 
+    @cached_property
+    def left_behind_ms(self) -> int:
+        """From the end of the last task that took no longer than twice its peers to the end of the stage: what the slow ones made it wait."""
+        ends = self.run.tasks.finish_ms[self.rows]
+        usual = self.ms <= 2.0 * max(self.usual_ms, 1.0)
+        return int(ends.max() - ends[usual].max()) if usual.any() else 0
+
     def column(self, name: str) -> IntColumn:
         """A metric of the stage's tasks; raises MissingFact where the log has none."""
         return self.run.tasks.require(name)[self.rows]

@@ -24,8 +24,18 @@ from spark_copilot.rules_engine.findings import (
 Case = Literal["low", "mid", "high"]
 """Which end of the uncertainty to replay: `low` saves least."""
 
-SPILL_BYTES_PER_MS = 60_000.0
-"""60 MB/s: serialise, write, read back and merge, per byte on disk, on one slot."""
+SPILL_BYTES_PER_MS = 90_000.0
+"""90 MB/s: serialise, write, read back and merge, per byte on disk, on one slot."""
+
+BESIDE_RATIO = 1.08
+"""Tasks that run beside others take a little longer than alone: they share caches, memory and the clock."""
+
+SHUFFLE_WRITE_MS = (2e-4, 3e-6)
+SHUFFLE_READ_MS = (4.5e-4, 7e-6)
+"""Slot time of a shuffled and sorted side: milliseconds a row and a byte, writing it and reading, sorting and merging it. Measured on two cores."""
+
+GAP_CASES: dict[Case, float] = {"low": 0.5, "mid": 1.0, "high": 2.0}
+"""The log does not tell what the driver did in its pauses, so as little as half and as much as twice the estimate may come back."""
 
 CACHED_READ_RATIO = 0.12
 """What a stage still costs when it reads its rows from a cache instead of computing them."""
@@ -38,7 +48,8 @@ def apply(model: ReplayModel, remedies: Iterable[Remedy], case: Case = "mid") ->
             case Resize():
                 model = _resize(model, remedy)
             case DriverGap():
-                model = replace(model, gap_scale=model.gap_scale * (1.0 - min(remedy.ms / max(driver_gap_ms(model), 1.0), 1.0)))
+                gone = remedy.ms * GAP_CASES[case] / max(driver_gap_ms(model), 1.0)
+                model = replace(model, gap_scale=model.gap_scale * (1.0 - min(gone, 1.0)))
             case DropExecutor():
                 model = _drop_executor(model, remedy)
             case _:
@@ -87,14 +98,31 @@ def _repartition(model: ReplayModel, stage: SimStage, partitions: int, case: Cas
     n = len(stage.hold_ms)
     if not n:
         return stage
-    fixed = min(model.task_fixed_ms, float(np.median(stage.hold_ms)) * 0.9)
+    fixed = _fixed_ms(model, stage)
     work = float(np.maximum(stage.hold_ms - fixed, 0.0).sum())
     each = work / partitions
     usual = max(float(np.median(stage.hold_ms)), 1.0)
     spread = np.quantile(stage.hold_ms, [0.25, 0.75]) / usual
-    factor = {"low": float(np.clip(spread[1], 1.05, 1.3)), "mid": 1.0, "high": float(np.clip(spread[0], 0.8, 0.97))}[case]
+    factor = {"low": float(np.clip(spread[1], 1.2, 1.4)), "mid": BESIDE_RATIO, "high": float(np.clip(spread[0], 0.85, 0.97))}[case]
     hold = np.full(partitions, each * factor + fixed)
     return _fresh(stage, hold)
+
+
+SMALL_TASK_MS = 100.0
+ROW_MS, BYTE_MS = 5e-3, 2e-5
+"""A generous price of a row and a byte, for telling what a very short task does besides existing."""
+
+
+def _fixed_ms(model: ReplayModel, stage: SimStage) -> float:
+    """What a task of this stage costs by itself. Of very short tasks that count their rows, all that rows and bytes do not explain."""
+    usual = float(np.median(stage.hold_ms))
+    learnt = min(model.task_fixed_ms, usual * 0.9)
+    rows = _column(model, stage, "input_records") + _column(model, stage, "shuffle_read_records")
+    if usual > SMALL_TASK_MS or not rows.any():
+        return learnt
+    moved = sum(_column(model, stage, c) for c in ("input_bytes", "shuffle_read_local_bytes", "shuffle_read_remote_bytes"))
+    work = float(np.median(ROW_MS * rows + BYTE_MS * moved))
+    return max(learnt, usual - work)
 
 
 def _fresh(stage: SimStage, hold: FloatColumn) -> SimStage:
@@ -162,12 +190,14 @@ def _share_ms(model: ReplayModel, stage: SimStage, of: str) -> FloatColumn:
 
 
 def _without_shuffle(model: ReplayModel, stage: SimStage, case: Case) -> SimStage:
-    """A side of a join that is no longer shuffled and sorted: what it wrote and read through the shuffle goes, at the pace its bytes had."""
-    moved = sum(_column(model, stage, c) for c in ("shuffle_write_bytes", "shuffle_read_local_bytes", "shuffle_read_remote_bytes"))
-    taken = moved + sum(_column(model, stage, c) for c in ("input_bytes", "output_bytes"))
-    share = np.divide(moved, taken, out=np.zeros_like(stage.hold_ms), where=taken > 0)
-    ratio = {"low": 0.25, "mid": 0.5, "high": 0.75}[case]
-    return replace(stage, hold_ms=stage.hold_ms * (1.0 - ratio * share))
+    """A join without its shuffle: what the stage spent on writing, or on reading and sorting, rows and bytes goes; what it computes stays."""
+    wrote = SHUFFLE_WRITE_MS[0] * _column(model, stage, "shuffle_write_records") + SHUFFLE_WRITE_MS[1] * _column(
+        model, stage, "shuffle_write_bytes"
+    )
+    read_bytes = _column(model, stage, "shuffle_read_local_bytes") + _column(model, stage, "shuffle_read_remote_bytes")
+    read = SHUFFLE_READ_MS[0] * _column(model, stage, "shuffle_read_records") + SHUFFLE_READ_MS[1] * read_bytes
+    gone = (wrote + read) * {"low": 0.6, "mid": 1.0, "high": 1.3}[case]
+    return replace(stage, hold_ms=np.maximum(stage.hold_ms - gone, 0.1 * stage.hold_ms))
 
 
 def _drop_executor(model: ReplayModel, remedy: DropExecutor) -> ReplayModel:

@@ -28,8 +28,10 @@ class SkewLimits:
     tail_ratio: float = 2.0  # slowest / median; peers start at 2 (low) and 4 (moderate)
     min_tail_ms: int = 1_500  # what the tail must cost in seconds: large ratios of tiny tasks are noise
     min_wall_ratio: float = 0.03  # and as a share of the run: where a medium finding begins
+    min_left_behind_ms: int = 1_000  # the stage must have waited for its slow tasks after the others ended
     data_ratio: float = 1.7  # slowest task's rows or bytes / median: from here on the data can explain the time
     explained_ratio: float = 0.4  # a tail is "by data" when the data ratio is at least this share of the time ratio
+    plain_ratio: float = 3.0  # or when it has this many times the data, whatever the time: work per row may grow with it
     min_rows: int = 1_000  # a few rows cannot be the reason, whatever their ratio
     min_bytes: int = 8 << 20
     gc_explains_ratio: float = 0.5  # a pause that is half of the tail is a pause, not a straggler
@@ -57,7 +59,10 @@ class PartitionLimits:
     small_file_min: int = 100
     splittable_min_bytes: int = 16 << 20  # a file of this size would have been split for two cores
     file_open_bytes: int = 4 << 20  # what Spark itself counts for opening a file
-    file_write_ms: float = 8.0  # create, encode a footer, close, commit: per written file on one slot
+    file_write_ms: float = 30.0  # create, encode a footer, close, commit: at most this much per written file on one slot
+    file_write_ratio: float = 0.8  # and at most this share of the writing stage
+    prune_removable_ratio: float = 0.7  # opening and planning what is still read stays
+    window_removable_ratio: float = 0.6  # of what even tasks would save: sorting by a key and an order is dearer than by the order alone
     filter_keeps_ratio: float = 0.5  # a filter that keeps more would not have pruned much
     min_partitions_read: int = 4
     window_min_rows: int = 10_000
@@ -70,14 +75,14 @@ class MemoryLimits:
     spill_min_bytes: int = 16 << 20  # a few MiB spill costs nothing one can measure
     spill_data_ratio: float = 0.10  # disk spill / (input + shuffle) of the stage
     spill_min_wall_ratio: float = 0.03
-    spill_bytes_per_ms: int = 60_000  # 60 MB/s on a slot: serialise, write, read, merge
+    spill_bytes_per_ms: int = 90_000  # 90 MB/s on a slot: serialise, write, read, merge
     gc_run_ratio: float = 0.10  # of a stage's run time
     gc_wall_ratio: float = 0.05  # and of the wall clock, pauses shared by the tasks that ran beside counted once
     gc_removable_ratio: float = 0.8  # some collection always remains
     over_ratio: float = 1.5  # heap / (peak + reserve)
     over_reserve_bytes: int = 300 << 20  # what Spark reserves for itself
     over_min_bytes: int = 2 << 30  # smaller heaps are not worth shrinking
-    cache_min_bytes: int = 16 << 20
+    cache_min_wall_ratio: float = 0.03  # of the stage that filled the cache
     evicted_ratio: float = 0.9  # cached / all partitions below this: blocks were dropped
 
 
@@ -86,7 +91,11 @@ class PlanLimits:
     """When an operator of the plan costs."""
 
     min_wall_ratio: float = 0.03
-    udf_removable_ratio: float = 0.75  # share of a row-at-a-time Python stage that native expressions save
+    udf_removable_ratio: float = (
+        0.6  # share of a row-at-a-time Python stage that native expressions save, where the log does not measure Python's
+    )
+    udf_measured_ratio: float = 0.5  # of the time measured in Python workers: the native expression costs something too
+    udf_min_rows: int = 10_000  # below, the time is the starting of Python workers
     pairs_min: int = 10_000_000  # rows left x rows right of a join without keys
     loop_removable_ratio: float = 0.9
     broadcast_max_bytes: int = 10 << 20  # Spark's own threshold
@@ -122,6 +131,7 @@ class ExecutorLimits:
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 2_000
     driver_high_ratio: float = 0.20  # below it a driver-bound finding stays under high: about half comes back at best
+    driver_high_ms: int = 5_000  # and in short runs the pauses are Spark's own planning, which stays
     driver_recoverable_ratio: float = 0.5
     idle_min_ratio: float = 0.5
     idle_min_core_ms: int = 30_000

@@ -34,7 +34,7 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     if len(before):
         row = int(before[int(run.stages.completed_ms[before].argmax())])
         place = Where(call_site=call_site(run, row))
-    high = total >= limits.driver_high_ratio * run.wall_ms
+    high = total >= max(limits.driver_high_ratio * run.wall_ms, limits.driver_high_ms)
     yield Observation(
         code="driver-bound",
         where=place if place.call_site is None else Where(call_site=place.call_site),
@@ -164,6 +164,8 @@ def allocation_churn(run: AppRun, limits: ExecutorLimits) -> Iterator[Observatio
 
 def _lost(reason: str | None) -> bool:
     text = (reason or "").lower()
+    if "killed by driver" in text:  # how dynamic allocation's own removals read
+        return False
     return any(w in text for w in ("lost", "exit", "killed by", "heartbeat", "unable", "fail", "137", "143", "oom")) and "idle" not in text
 
 

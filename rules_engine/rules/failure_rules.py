@@ -121,6 +121,7 @@ _ORDERLY = (
     "requested",
     "dynamic allocation",
     "driver commanded",
+    "killed by driver",
     "finished state removed",
     "command exited with code 0",
     "shutdown",

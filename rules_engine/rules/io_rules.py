@@ -122,7 +122,7 @@ def small_files_written(run: AppRun, limits: PartitionLimits) -> Iterator[Observ
             rows = [row for row, s in enumerate(run.stages.sql_row.tolist()) if s >= 0 and run.sql[s] is execution]
             stages = [s for row in rows if (s := profile(run).stage(row)).n and int(s.column("output_bytes").sum()) > 0]
             spent = sum(s.total_ms for s in stages)
-            saved = (files - wanted) * limits.file_write_ms
+            saved = (files - wanted) * min(limits.file_write_ms, limits.file_write_ratio * spent / files)
             yield Observation(
                 code="small-files-written",
                 where=(stages[0].where if stages else Where(sql_description=execution.description or None)).model_copy(
@@ -133,7 +133,7 @@ def small_files_written(run: AppRun, limits: PartitionLimits) -> Iterator[Observ
                     Evidence(metric="mean size", value=size / files, limit=limits.small_file_bytes, unit="bytes"),
                     Evidence(metric="partition folders", value=folders, limit=None, unit="count"),
                 ),
-                remedy=RemoveShare(stages=tuple(s.ref for s in stages), of="compute", ratio=round(min(saved / max(spent, 1), 0.8), 3))
+                remedy=RemoveShare(stages=tuple(s.ref for s in stages), of="compute", ratio=round(saved / max(spent, 1), 3))
                 if stages and saved > 0
                 else None,
                 severity_floor=Severity.LOW,
@@ -191,7 +191,9 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
                 Evidence(metric="rows kept", value=100.0 * kept / scan.rows, limit=100 * limits.filter_keeps_ratio, unit="percent"),
                 Evidence(metric="rows read", value=scan.rows, limit=None, unit="count"),
             ),
-            remedy=RemoveShare(stages=tuple(s.ref for s in stages), of="compute", ratio=round(0.9 * (1 - kept / scan.rows), 3)),
+            remedy=RemoveShare(
+                stages=tuple(s.ref for s in stages), of="compute", ratio=round(limits.prune_removable_ratio * (1 - kept / scan.rows), 3)
+            ),
             changes=code(
                 "partition-filter",
                 f"add a filter on {column} itself, without a function or cast around it",

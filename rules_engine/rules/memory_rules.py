@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spark_copilot.rules_engine.errors import MissingFact
-from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun
+from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun, RddInfo
 from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Severity, Where
 from spark_copilot.rules_engine.limits import MemoryLimits
 from spark_copilot.rules_engine.profile import Stage, profile
@@ -236,3 +236,63 @@ def memory_overallocated(run: AppRun, limits: MemoryLimits) -> Iterator[Observat
             "undo at the first spill or heap error",
         ),
     )
+
+
+@rule(
+    "cache-evicted-or-unused", family="memory", limits=MemoryLimits, title="Data is cached that nothing reads again, or that did not stay"
+)
+def cache_evicted_or_unused(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
+    """A DataFrame or RDD was marked to be cached, and either only the action that filled the cache used it, or part of it was dropped again.
+
+    Why it costs: filling a cache serialises or copies every row and takes memory from joins and sorts; blocks that are dropped are computed again at every use.
+    What to do: cache only what at least two actions read, unpersist it after the last; for more than fits use MEMORY_AND_DISK, or write it once as a table.
+    Blind spot: dropped blocks show only where the log has block updates (spark.eventLog.logBlockUpdates.enabled); a cache meant for a later application cannot be known.
+    """
+    users: dict[int, set[tuple[str, int]]] = {}
+    infos: dict[int, RddInfo] = {}
+    first: dict[int, int] = {}
+    for row in range(len(run.stages)):
+        sql, job = int(run.stages.sql_row[row]), int(run.stages.job_row[row])
+        for info in run.stages.rdds[row]:
+            if "Memory" in info.storage_level or "Disk" in info.storage_level:
+                users.setdefault(info.rdd_id, set()).add(("sql", sql) if sql != MISSING else ("job", job))
+                first.setdefault(info.rdd_id, row)
+                infos[info.rdd_id] = info if info.cached_partitions or info.rdd_id not in infos else infos[info.rdd_id]
+    for rdd_id, used_by in sorted(users.items()):
+        info, stage = infos[rdd_id], profile(run).stage(first[rdd_id])
+        dropped = 0 < info.cached_partitions < limits.evicted_ratio * info.partitions
+        if len(used_by) > 1 and not dropped:
+            continue
+        if stage.n == 0 or stage.span_ms < limits.cache_min_wall_ratio * run.wall_ms:
+            continue
+        what = f"{info.cached_partitions} of {info.partitions} partitions stayed" if dropped else "only the action that filled it read it"
+        yield Observation(
+            code="cache-evicted-or-unused",
+            where=stage.where,
+            evidence=(
+                Evidence(metric="queries or jobs that used it", value=len(used_by), limit=2, unit="count"),
+                Evidence(
+                    metric="time of the stage that filled it",
+                    value=stage.span_ms,
+                    limit=limits.cache_min_wall_ratio * run.wall_ms,
+                    unit="ms",
+                ),
+                Evidence(metric="partitions", value=info.partitions, limit=None, unit="count"),
+            ),
+            severity_floor=Severity.LOW,
+            severity_cap=Severity.MEDIUM,
+            changes=code(
+                "storage-level",
+                "use MEMORY_AND_DISK, or write the data once and read it back",
+                "stop when all partitions stay",
+                to="df.persist(StorageLevel.MEMORY_AND_DISK)",
+            )
+            if dropped
+            else code(
+                "cache",
+                "take the cache() away, or unpersist it once it was used",
+                "put it back when a second action reads the same data",
+                to="df without .cache()",
+            ),
+            cause=what,
+        )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Change, Evidence, Observation, Repartition
+from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Repartition
 from spark_copilot.rules_engine.limits import PartitionLimits
 from spark_copilot.rules_engine.plans import PlanGraph, graph_of
 from spark_copilot.rules_engine.profile import Stage, profile
@@ -239,7 +239,7 @@ def single_partition_window(run: AppRun, limits: PartitionLimits) -> Iterator[Ob
                 Evidence(metric="rows through one task", value=float(stage.read_records.sum()), limit=limits.window_min_rows, unit="count"),
                 Evidence(metric="its time", value=stage.span_ms, limit=None, unit="ms"),
             ),
-            remedy=Repartition(stages=(stage.ref,), partitions=run.slots_max * limits.tasks_per_slot),
+            remedy=RemoveShare(stages=(stage.ref,), of="compute", ratio=round(limits.window_removable_ratio * (1 - 1 / run.slots_max), 3)),
             changes=code(
                 "window",
                 "give the window a PARTITION BY, or compute per group and combine",

@@ -14,7 +14,9 @@ from spark_copilot.rules_engine.profile import Stage, call_site, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
 
-ROW_PYTHON = ("BatchEvalPython",)
+_ROW_EVALUATION = re.compile(r"\], 10[01]\s*$")
+"""How a plan ends that calls a plain Python function: evaluation type 100 (pickled rows) or 101 (the same function fed from Arrow batches)."""
+
 _ROW_RDD = ("PythonRDD", "PairwiseRDD")
 
 
@@ -57,18 +59,30 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     for execution in profile(run).executions():
         graph = graph_of(execution.plan)
         for node in graph:
-            if node.name not in ROW_PYTHON:
+            if node.name != "BatchEvalPython" and not (node.name == "ArrowEvalPython" and _ROW_EVALUATION.search(node.plan.text)):
                 continue
             stages = stages_near(run, graph, node)
-            if not _worth(run, stages, limits.min_wall_ratio):
+            rows = metric(execution, node.plan, "number of output rows") or 0
+            if rows < limits.udf_min_rows or not _worth(run, stages, limits.min_wall_ratio):
                 continue
             seen.update(s.row for s in stages)
-            rows = metric(execution, node.plan, "number of output rows") or 0
+            spent = sum(s.total_ms for s in stages)
+            measured = metric(execution, node.plan, "time to run Python workers")
+            ratio = (
+                limits.udf_removable_ratio
+                if measured is None
+                else min(limits.udf_measured_ratio * measured / max(spent, 1), limits.udf_measured_ratio)
+            )
             yield Observation(
                 code="python-udf",
                 where=_at(stages, execution, node),
                 evidence=(
                     Evidence(metric="rows through Python", value=rows, limit=None, unit="count"),
+                    *(
+                        (Evidence(metric="measured in Python workers", value=measured, limit=None, unit="ms"),)
+                        if measured is not None
+                        else ()
+                    ),
                     Evidence(
                         metric="time of its tasks",
                         value=sum(s.total_ms for s in stages),
@@ -76,11 +90,11 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                         unit="ms",
                     ),
                 ),
-                remedy=RemoveShare(stages=_refs(stages), of="compute", ratio=limits.udf_removable_ratio),
+                remedy=RemoveShare(stages=_refs(stages), of="compute", ratio=round(ratio, 3)),
                 changes=code(
                     "native-expression",
                     f"replace {_function(node.plan)} by Spark's own functions, or by a pandas function over batches",
-                    "stop when BatchEvalPython is gone from the plan",
+                    "stop when the Python evaluation is gone from the plan",
                     to="pyspark.sql.functions, or @pandas_udf",
                 ),
             )

@@ -112,15 +112,11 @@ def locality_wait(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
             continue
         used = np.unique(tasks.executor_row[rows])
         idle = int((run.executors.cores[~run.executors.is_driver] > 0).sum()) - len(used)
-        begin, end = int(tasks.launch_ms[rows].min()), int(tasks.finish_ms[rows].max())
-        slots = run.slots_max
-        busy = float(np.minimum(tasks.finish_ms, end).clip(begin).sum() - np.maximum(tasks.launch_ms, begin).clip(None, end).sum())
-        empty = max((end - begin) * slots - busy, 0.0) / slots
-        waiting = int(tasks.launch_ms[rows].max()) - begin
-        lost = min(empty, float(waiting))
-        if idle < 1 and near.mean() < 0.9:
-            continue
-        if lost < max(limits.locality_min_wait_ms, limits.min_wall_ratio * run.wall_ms) or stage.n <= len(used) * 2:
+        # Between its first and its last launch a stage has tasks to give: a slot that stands empty then is kept waiting.
+        begin, end = int(tasks.launch_ms[rows].min()), int(tasks.launch_ms[rows].max())
+        busy = float((np.minimum(tasks.finish_ms, end) - np.maximum(tasks.launch_ms, begin)).clip(0).sum())
+        lost = ((end - begin) * run.slots_max - busy) / run.slots_max
+        if lost < max(limits.locality_min_wait_ms, limits.min_wall_ratio * run.wall_ms) or stage.n <= run.slots_max:
             continue
         yield Observation(
             code="locality-wait",

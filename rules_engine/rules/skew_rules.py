@@ -17,7 +17,10 @@ def _tailed(run: AppRun, limits: SkewLimits) -> Iterator[Stage]:
     for stage in profile(run).stages:
         if stage.n < limits.min_tasks:
             continue
-        if stage.tail_ratio >= limits.tail_ratio and stage.tail_ms >= max(limits.min_tail_ms, limits.min_wall_ratio * run.wall_ms):
+        if stage.tail_ratio < limits.tail_ratio or stage.tail_ms < max(limits.min_tail_ms, limits.min_wall_ratio * run.wall_ms):
+            continue
+        # A slow task that others outlast (the first of a stage, while classes load) makes nobody wait.
+        if stage.left_behind_ms >= max(limits.min_left_behind_ms, limits.min_wall_ratio * run.wall_ms):
             yield stage
 
 
@@ -25,7 +28,8 @@ def _by_data(stage: Stage, limits: SkewLimits) -> bool:
     """Whether the slowest task's rows or bytes explain its time."""
     enough = int(stage.read_records[stage.slowest]) >= limits.min_rows or int(stage.read_bytes[stage.slowest]) >= limits.min_bytes
     ratio = stage.data_ratio()
-    return enough and ratio >= limits.data_ratio and ratio >= limits.explained_ratio * min(stage.tail_ratio, 20.0)
+    explained = ratio >= limits.explained_ratio * stage.tail_ratio or ratio >= limits.plain_ratio
+    return enough and ratio >= limits.data_ratio and explained
 
 
 @rule("data-skew", family="skew", limits=SkewLimits, title="One task has far more data than the others, and the stage waits for it")

@@ -8,7 +8,6 @@ from spark_copilot.workloads.laboratory.scenario import Scenario
 
 _NO_AQE = {"spark.sql.adaptive.enabled": "false"}
 _TIGHT = {"spark.memory.fraction": "0.08", "spark.sql.adaptive.enabled": "false"}
-_EAGER = {**CLUSTER, "spark.speculation": "true", "spark.speculation.multiplier": "1.1", "spark.speculation.quantile": "0.3"}
 _COME_AND_GO = {
     **CLUSTER,
     "spark.dynamicAllocation.enabled": "true",
@@ -44,22 +43,29 @@ _ALL = (
     Scenario(
         "one-csv", "mended", data.scan_csv, mends="one-gz", prepare=data.write_plain_csv, conf={"spark.sql.files.maxPartitionBytes": "32m"}
     ),
-    Scenario("many-files", "fault", data.scan_files, ("small-files-read",), prepare=data.write_many_files),
+    Scenario("many-files", "fault", data.scan_files, ("small-files-read",), ("driver-bound",), prepare=data.write_many_files),
     Scenario("few-files", "mended", data.scan_files, mends="many-files", prepare=data.write_few_files),
     Scenario("sprayed-files", "fault", data.spray_files, ("small-files-written",)),
     Scenario("gathered-files", "mended", data.gathered_files, mends="sprayed-files"),
-    Scenario("every-day", "fault", data.scan_all_days, ("missing-partition-filter",), prepare=data.write_partitioned),
+    Scenario(
+        "every-day",
+        "fault",
+        data.scan_all_days,
+        ("missing-partition-filter",),
+        ("recomputed-data", "driver-bound"),
+        prepare=data.write_partitioned,
+    ),
     Scenario("one-day", "mended", data.scan_one_day, mends="every-day", prepare=data.write_partitioned),
     Scenario("global-window", "fault", data.global_window, ("single-partition-window",)),
     Scenario("keyed-window", "mended", data.keyed_window, mends="global-window"),
-    Scenario("big-sort", "fault", plan.big_sort, ("spill",), conf=_TIGHT),
-    Scenario("big-sort-room", "mended", plan.big_sort, mends="big-sort", conf=_NO_AQE),
+    Scenario("big-sort", "fault", plan.big_sort, ("spill",), conf={**_TIGHT, "spark.driver.memory": "3g"}),
+    Scenario("big-sort-room", "mended", plan.big_sort, mends="big-sort", conf={**_NO_AQE, "spark.driver.memory": "3g"}),
     Scenario(
         "small-heap",
         "fault",
         plan.churn_objects,
         ("gc-pressure",),
-        ("spill", "cache-evicted-or-unused"),
+        ("spill",),
         conf={"spark.driver.memory": "640m"},
     ),
     Scenario("large-heap", "mended", plan.churn_objects, mends="small-heap", conf={"spark.driver.memory": "4g"}),
@@ -86,18 +92,23 @@ _ALL = (
     ),
     Scenario("fetch-summary", "mended", plan.fetch_summary, mends="fetch-everything"),
     Scenario("cache-for-nothing", "fault", plan.cache_for_nothing, ("cache-evicted-or-unused",)),
-    Scenario("slow-driver", "fault", plan.slow_driver, ("driver-bound",)),
-    Scenario("quick-driver", "mended", plan.quick_driver, mends="slow-driver"),
+    Scenario("slow-driver", "fault", plan.slow_driver, ("driver-bound",), ("recomputed-data",)),
+    Scenario("quick-driver", "mended", plan.quick_driver, allow=("recomputed-data",), mends="slow-driver"),
     Scenario("flaky-tasks", "fault", plan.flaky_tasks, ("task-failures",), conf={"spark.master": "local[2,4]"}),
     Scenario("failing-job", "fault", plan.failing_job, ("job-failed",), ("task-failures",), fails=True),
     Scenario("slow-executor", "fault", cluster.one_slow_executor, ("slow-node",), conf=CLUSTER),
     Scenario("even-executors", "mended", cluster.even_executors, mends="slow-executor", conf=CLUSTER),
     Scenario("one-core-needed", "fault", cluster.one_core_needed, ("idle-executors",), ("too-few-partitions",), conf=CLUSTER),
     Scenario("lost-executor", "fault", cluster.lost_executor, ("executor-lost", "stage-retries"), ("task-failures",), conf=CLUSTER),
-    Scenario("eager-speculation", "fault", cluster.tail_of_speculation, ("speculation-waste",), conf=_EAGER),
-    Scenario("no-speculation", "mended", cluster.tail_of_speculation, mends="eager-speculation", conf=CLUSTER),
     Scenario("come-and-go", "fault", cluster.bursts, ("allocation-churn",), ("driver-bound", "idle-executors"), conf=_COME_AND_GO),
-    Scenario("locality-wait", "fault", cluster.waits_for_locality, ("locality-wait",), conf={**CLUSTER, "spark.locality.wait": "8s"}),
+    Scenario(
+        "locality-wait",
+        "fault",
+        cluster.waits_for_locality,
+        ("locality-wait",),
+        ("python-udf",),
+        conf={**CLUSTER, "spark.locality.wait": "8s"},
+    ),
 )
 
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}

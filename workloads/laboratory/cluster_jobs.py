@@ -77,18 +77,6 @@ def lost_executor(spark: Any, data: Path) -> None:
     pairs.groupByKey(12).mapPartitions(consume).count()
 
 
-def tail_of_speculation(spark: Any, _: Path) -> None:
-    """Uneven but honest tasks, doubled by an eager speculation."""
-
-    def work(index: int, rows: Any) -> Any:
-        n = sum(1 for _ in rows)
-        time.sleep(0.5 + (index % 5) * 1.1)
-        yield n
-
-    for _i in range(2):
-        spark.sparkContext.parallelize(range(3_000), 30).mapPartitionsWithIndex(work).count()
-
-
 def bursts(spark: Any, _: Path) -> None:
     """Short jobs with pauses just longer than the idle timeout: executors come and go."""
     for _i in range(5):
@@ -98,14 +86,13 @@ def bursts(spark: Any, _: Path) -> None:
 
 def waits_for_locality(spark: Any, _: Path) -> None:
     """Cached blocks on one executor; the scheduler waits for it while the others are free."""
-    cached = spark.sparkContext.parallelize(range(60), 1).flatMap(lambda n: [(n % 12, n)] * 50).partitionBy(12).coalesce(1).cache()
-    cached.count()
-    spread = spark.sparkContext.parallelize(range(1200), 12).cache()
+    cached = spark.sparkContext.parallelize(range(1200), 12).cache()
+    cached.count()  # runs as soon as the first executor is there, so all blocks lie on it
+    time.sleep(6)
 
-    def first_only(rows: Any) -> Any:
-        time.sleep(0.3)
+    def slowly(rows: Any) -> Any:
+        time.sleep(0.9)
         yield sum(1 for _ in rows)
 
-    spread.count()
     for _i in range(2):
-        spread.mapPartitions(first_only).count()
+        cached.mapPartitions(slowly).count()

@@ -27,15 +27,15 @@ def salted_shuffle(spark: Any, _: Path) -> None:
 
 def hot_key_join(spark: Any, _: Path) -> None:
     """A sort-merge join whose hot key lands in one task that then works on each matched row."""
-    left = spark.range(0, 160_000, 1, 4).selectExpr("id", "case when id % 4 < 3 then 7 else id % 5000 end as product_id")
-    right = spark.range(0, 5_000, 1, 2).selectExpr("id as product_id", "id * 2 as price")
+    left = spark.range(0, 160_000, 1, 4).selectExpr("id", "case when id % 4 < 3 then 7 else id % 150000 end as product_id")
+    right = spark.range(0, 150_000, 1, 2).selectExpr("id as product_id", "id * 2 as price")
     heavy(left.join(right.hint("merge"), "product_id"), 600)
 
 
 def even_join(spark: Any, _: Path) -> None:
     """The same join on even keys."""
-    left = spark.range(0, 160_000, 1, 4).selectExpr("id", "id % 5000 as product_id")
-    right = spark.range(0, 5_000, 1, 2).selectExpr("id as product_id", "id * 2 as price")
+    left = spark.range(0, 160_000, 1, 4).selectExpr("id", "id % 150000 as product_id")
+    right = spark.range(0, 150_000, 1, 2).selectExpr("id as product_id", "id * 2 as price")
     heavy(left.join(right.hint("merge"), "product_id"), 600)
 
 

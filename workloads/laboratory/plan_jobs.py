@@ -20,11 +20,18 @@ def big_sort(spark: Any, _: Path) -> None:
 
 def churn_objects(spark: Any, _: Path) -> None:
     """Long lists of boxed values on a small heap."""
+    from pyspark.sql.functions import expr
+
     rows = spark.range(0, 3_000_000, 1, 4).selectExpr("id % 300 as k", "cast(id as string) as s")
-    frame = rows.groupBy("k").agg({"s": "collect_list"}).cache()
-    frame.count()
-    for _i in range(4):
-        rows.groupBy("k").agg({"s": "collect_set"}).selectExpr("sum(size(`collect_set(s)`))").collect()
+    kept = rows.groupBy("k").agg(expr("collect_list(s) as found")).cache()
+    for text in (
+        "size(found)",
+        "length(array_max(found))",
+        "hash(array_sort(found))",
+        "size(array_distinct(found))",
+        "size(reverse(found))",
+    ):
+        kept.selectExpr(f"sum({text})").collect()
 
 
 def row_udf(spark: Any, _: Path) -> None:
