@@ -155,12 +155,11 @@ class Builder:
         """The run. The builder is spent afterwards."""
         self.tasks.flush()
         tasks = self.tasks
-        pairs = np.stack([np.array(tasks.info[name], dtype=np.int64) for name in ("stage", "stage_attempt")], axis=1)
-        distinct, inverse = np.unique(pairs.reshape(-1, 2), axis=0, return_inverse=True)
-        rows = self.stages.rows((int(s), int(a)) for s, a in distinct)
-        stage_rows = (
-            np.array([rows[int(s), int(a)] for s, a in distinct], dtype=np.int64)[inverse.reshape(-1)] if len(pairs) else pairs[:, 0]
-        )
+        pairs = tasks.stages()
+        _, first, inverse = np.unique(pairs[:, 0] * 4096 + pairs[:, 1], return_index=True, return_inverse=True)
+        distinct = [(int(stage), int(attempt)) for stage, attempt in pairs[first]]
+        rows = self.stages.rows(distinct)
+        stage_rows = np.array([rows[key] for key in distinct], dtype=np.int64)[inverse]
         table, wrong = tasks.table(stage_rows, self._executor_rows(), len(tasks.errors))
         for what, count in wrong.items():
             self.issue(f"{count:,} {what}")
