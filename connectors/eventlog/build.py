@@ -156,10 +156,13 @@ class Builder:
         self.tasks.flush()
         tasks = self.tasks
         pairs = tasks.stages()
-        _, first, inverse = np.unique(pairs[:, 0] * 4096 + pairs[:, 1], return_index=True, return_inverse=True)
+        if len(pairs) and pairs.min() >= 0 and pairs[:, 0].max() < 1 << 40 and pairs[:, 1].max() < 1 << 20:
+            _, first, inverse = np.unique((pairs[:, 0] << 20) + pairs[:, 1], return_index=True, return_inverse=True)
+        else:  # ids that no Spark gives: slower, and right for them too
+            _, first, inverse = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
         distinct = [(int(stage), int(attempt)) for stage, attempt in pairs[first]]
         rows = self.stages.rows(distinct)
-        stage_rows = np.array([rows[key] for key in distinct], dtype=np.int64)[inverse]
+        stage_rows = np.array([rows[key] for key in distinct], dtype=np.int64)[inverse.reshape(-1)]
         table, wrong = tasks.table(stage_rows, self._executor_rows(), len(tasks.errors))
         for what, count in wrong.items():
             self.issue(f"{count:,} {what}")
