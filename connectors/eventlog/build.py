@@ -12,25 +12,9 @@ from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks
 from spark_copilot.rules_engine.facts import MISSING, Application, AppRun, Environment, IntColumn, Quality
-from spark_copilot.rules_engine.redact import redact_settings, redact_text
+from spark_copilot.rules_engine.redact import Redactor, map_texts
 
 MAX_ISSUES = 40
-
-
-class _Mask:
-    """`redact_text` with memory: plans, call sites and names repeat in nearly every event."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, str] = {}
-
-    def __call__(self, text: str) -> str:
-        known = self.seen.get(text)
-        if known is None:
-            known = redact_text(text)
-            known = text if known == text else known
-            if len(text) < 1 << 16:
-                self.seen[text] = known
-        return known
 
 
 class Builder:
@@ -38,9 +22,9 @@ class Builder:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        mask = _Mask()
-        self.mask = mask
-        self.tasks, self.stages, self.executors, self.sql = Tasks(), Stages(mask), Executors(mask), Sql(mask)
+        self.redactor = Redactor()
+        self.mask = mask = self.redactor.text
+        self.tasks, self.stages, self.executors, self.sql = Tasks(mask), Stages(mask), Executors(mask), Sql(self.redactor)
         self.version = ""
         self.start: ev.ApplicationStart | None = None
         self.ended = MISSING
@@ -146,10 +130,12 @@ class Builder:
 
     def _environment(self, event: ev.EnvironmentUpdate) -> None:
         groups = (event.spark, event.system, event.hadoop, event.jvm, event.classpath, event.metrics)
-        self.environment = Environment(*(redact_settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups))
+        self.environment = Environment(
+            *(self.redactor.settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups)
+        )
 
     def _profile(self, event: ev.ResourceProfile) -> None:
-        self.profiles[event.id] = {"executor": event.executor, "task": event.task}
+        self.profiles[event.id] = map_texts({"executor": event.executor, "task": event.task}, self.mask)
 
     def build(self) -> AppRun:
         """The run. The builder is spent afterwards."""
@@ -173,7 +159,7 @@ class Builder:
         missing = max(tasks.started - len(table), 0)
         if missing:
             self.issue(f"{missing:,} tasks began and their ends are not in the log")
-        return AppRun(
+        run = AppRun(
             app=self._application(),
             environment=self.environment,
             tasks=table,
@@ -186,6 +172,7 @@ class Builder:
             resource_profiles=self.profiles,
             quality=self._quality(missing),
         )
+        return self.redactor.everywhere(run)
 
     def _executor_rows(self) -> IntColumn:
         for name, host in self.tasks.hosts.items():
@@ -211,7 +198,7 @@ class Builder:
         return Application(
             id=start.id or self.app_id or conf.get("spark.app.id") or self.name,
             name=self.mask(start.name or self.app_name or conf.get("spark.app.name") or self.name),
-            user=start.user,
+            user=self.mask(start.user),
             spark_version=self.version,
             started_ms=begun,
             ended_ms=ended,

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING, PUSH_READ, SUCCESS, IntColumn, TaskTable
-from spark_copilot.rules_engine.redact import redact_text
 
 CHUNK = 512
 HORIZON_MS = 1 << 43
@@ -75,7 +74,8 @@ _LOCALITY = {name: code for code, name in enumerate(LOCALITIES)}
 class Tasks:
     """Gathers task ends; `table` makes the columns once stage and executor rows are known."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self.mask = mask
         self.pending: list[ev.TaskEnd] = []
         self.started = 0
         self.info, self.metrics = bytearray(), bytearray()
@@ -137,7 +137,7 @@ class Tasks:
             self.error.append(MISSING)
             return
         self.status.append(KILLED if reason in ("TaskKilled", "TaskCommitDenied") else FAILED)
-        text = redact_text(error_text(end.reason))
+        text = self.mask(error_text(end.reason))
         self.error.append(self.errors.setdefault(text, len(self.errors)))
 
     def _keep_peaks(self, ends: list[ev.TaskEnd]) -> None:
