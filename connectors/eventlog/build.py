@@ -12,25 +12,9 @@ from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks
 from spark_copilot.rules_engine.facts import MISSING, Application, AppRun, Environment, IntColumn, Quality
-from spark_copilot.rules_engine.redact import redact_settings, redact_text
+from spark_copilot.rules_engine.redact import Redactor, map_texts
 
 MAX_ISSUES = 40
-
-
-class _Mask:
-    """`redact_text` with memory: plans, call sites and names repeat in nearly every event."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, str] = {}
-
-    def __call__(self, text: str) -> str:
-        known = self.seen.get(text)
-        if known is None:
-            known = redact_text(text)
-            known = text if known == text else known
-            if len(text) < 1 << 16:
-                self.seen[text] = known
-        return known
 
 
 class Builder:
@@ -38,9 +22,9 @@ class Builder:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        mask = _Mask()
-        self.mask = mask
-        self.tasks, self.stages, self.executors, self.sql = Tasks(), Stages(mask), Executors(mask), Sql(mask)
+        self.redactor = Redactor()
+        self.mask = mask = self.redactor.text
+        self.tasks, self.stages, self.executors, self.sql = Tasks(mask), Stages(mask), Executors(mask), Sql(self.redactor)
         self.version = ""
         self.start: ev.ApplicationStart | None = None
         self.ended = MISSING
@@ -146,21 +130,25 @@ class Builder:
 
     def _environment(self, event: ev.EnvironmentUpdate) -> None:
         groups = (event.spark, event.system, event.hadoop, event.jvm, event.classpath, event.metrics)
-        self.environment = Environment(*(redact_settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups))
+        self.environment = Environment(
+            *(self.redactor.settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups)
+        )
 
     def _profile(self, event: ev.ResourceProfile) -> None:
-        self.profiles[event.id] = {"executor": event.executor, "task": event.task}
+        self.profiles[event.id] = map_texts({"executor": event.executor, "task": event.task}, self.mask)
 
     def build(self) -> AppRun:
         """The run. The builder is spent afterwards."""
         self.tasks.flush()
         tasks = self.tasks
-        pairs = np.stack([np.array(tasks.info[name], dtype=np.int64) for name in ("stage", "stage_attempt")], axis=1)
-        distinct, inverse = np.unique(pairs.reshape(-1, 2), axis=0, return_inverse=True)
-        rows = self.stages.rows((int(s), int(a)) for s, a in distinct)
-        stage_rows = (
-            np.array([rows[int(s), int(a)] for s, a in distinct], dtype=np.int64)[inverse.reshape(-1)] if len(pairs) else pairs[:, 0]
-        )
+        pairs = tasks.stages()
+        if len(pairs) and pairs.min() >= 0 and pairs[:, 0].max() < 1 << 40 and pairs[:, 1].max() < 1 << 20:
+            _, first, inverse = np.unique((pairs[:, 0] << 20) + pairs[:, 1], return_index=True, return_inverse=True)
+        else:  # ids that no Spark gives: slower, and right for them too
+            _, first, inverse = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+        distinct = [(int(stage), int(attempt)) for stage, attempt in pairs[first]]
+        rows = self.stages.rows(distinct)
+        stage_rows = np.array([rows[key] for key in distinct], dtype=np.int64)[inverse.reshape(-1)]
         table, wrong = tasks.table(stage_rows, self._executor_rows(), len(tasks.errors))
         for what, count in wrong.items():
             self.issue(f"{count:,} {what}")
@@ -171,7 +159,7 @@ class Builder:
         missing = max(tasks.started - len(table), 0)
         if missing:
             self.issue(f"{missing:,} tasks began and their ends are not in the log")
-        return AppRun(
+        run = AppRun(
             app=self._application(),
             environment=self.environment,
             tasks=table,
@@ -184,6 +172,7 @@ class Builder:
             resource_profiles=self.profiles,
             quality=self._quality(missing),
         )
+        return self.redactor.everywhere(run)
 
     def _executor_rows(self) -> IntColumn:
         for name, host in self.tasks.hosts.items():
@@ -209,7 +198,7 @@ class Builder:
         return Application(
             id=start.id or self.app_id or conf.get("spark.app.id") or self.name,
             name=self.mask(start.name or self.app_name or conf.get("spark.app.name") or self.name),
-            user=start.user,
+            user=self.mask(start.user),
             spark_version=self.version,
             started_ms=begun,
             ended_ms=ended,

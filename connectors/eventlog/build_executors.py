@@ -10,6 +10,7 @@ from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build_stages import column
 from spark_copilot.connectors.eventlog.build_tasks import keep_peaks
 from spark_copilot.rules_engine.facts import MISSING, ExecutorTable
+from spark_copilot.rules_engine.redact import map_texts
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Executors:
         one.removed, one.reason = MISSING, None
         one.log_urls = {k: self.mask(v) for k, v in info.log_urls.items()}
         one.attributes = {k: self.mask(v) for k, v in info.attributes.items()}
-        one.resources = info.resources
+        one.resources = map_texts(info.resources, self.mask)
 
     def removed(self, event: ev.ExecutorRemoved) -> None:
         """SparkListenerExecutorRemoved."""

@@ -1,17 +1,16 @@
 """SQL execution and streaming events -> `SqlExecution` and `StreamProgress`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.rules_engine.facts import MISSING, PlanMetric, PlanNode, SqlExecution, StreamProgress
+from spark_copilot.rules_engine.redact import Redactor
 
-Masker = Callable[[str], str]
 
-
-def plan_of(plan: ev.Plan, mask: Masker) -> PlanNode:
+def plan_of(plan: ev.Plan, redactor: Redactor) -> PlanNode:
     """The tree as facts hold it, without recursion: plans of generated unions are deep."""
+    mask, settings = redactor.text, redactor.settings
     order, todo = [], [plan]
     while todo:
         node = todo.pop()
@@ -23,7 +22,7 @@ def plan_of(plan: ev.Plan, mask: Masker) -> PlanNode:
             mask(node.name),
             mask(node.text),
             tuple(done[id(child)] for child in node.children),
-            {mask(k): mask(v) for k, v in (node.metadata or {}).items()},
+            settings(node.metadata) if node.metadata else {},
             tuple(PlanMetric(m.name, m.id, m.kind) for m in node.metrics),
         )
     return done[id(plan)]
@@ -64,8 +63,8 @@ class Execution:
 class Sql:
     """All SQL executions of a run, by id, in the order they began."""
 
-    def __init__(self, mask: Masker) -> None:
-        self.mask = mask
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor, self.mask = redactor, redactor.text
         self.by_id: dict[int, Execution] = {}
         self.streaming: list[StreamProgress] = []
 
@@ -79,7 +78,7 @@ class Sql:
         one.root = MISSING if event.root is None else event.root
         one.description, one.details = self.mask(event.description or ""), self.mask(event.details or "")
         one.submitted, one.tags = event.time, tuple(map(self.mask, event.tags or ()))
-        one.configs = {k: str(v) for k, v in (event.configs or {}).items()}
+        one.configs = self.redactor.settings({k: str(v) for k, v in (event.configs or {}).items()})
         self._plan(one, event.plan, event.physical)
         one.first = one.last
 
@@ -93,7 +92,7 @@ class Sql:
         if physical:
             one.physical = self.mask(physical)
         if plan is not None:
-            one.last = plan_of(plan, self.mask)
+            one.last = plan_of(plan, self.redactor)
             for metric in _metrics_in(one.last):
                 one.metrics.setdefault(metric.accumulator, metric)
 

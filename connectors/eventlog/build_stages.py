@@ -75,7 +75,16 @@ class Stages:
         stage.tasks, stage.parents, stage.profile = max(info.tasks, 0), info.parents, info.profile
         stage.rdds = tuple(
             RddInfo(
-                r.rdd_id, mask(r.name), r.scope, mask(r.call_site), r.parents, level_text(r.level), r.partitions, r.cached, r.memory, r.disk
+                r.rdd_id,
+                mask(r.name),
+                _masked(r.scope, mask),
+                mask(r.call_site),
+                r.parents,
+                level_text(r.level),
+                r.partitions,
+                r.cached,
+                r.memory,
+                r.disk,
             )
             for r in info.rdds
         )

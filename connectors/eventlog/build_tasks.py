@@ -1,19 +1,24 @@
-"""Task ends -> columns. Ends are gathered as decoded structs and emptied into arrays a few thousand at a time, column by column."""
+"""Task ends -> columns. Ends are gathered as decoded structs and packed into rows of 64-bit numbers some hundreds at a time.
+
+One `struct.pack` a task is several times faster than appending to 34 arrays; numpy turns the rows into columns once, at the end.
+"""
 
 from array import array
 from collections import Counter
-from itertools import chain, repeat
+from collections.abc import Callable, Iterable
+from itertools import repeat, starmap
 from operator import attrgetter
+from struct import Struct, error
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING, PUSH_READ, SUCCESS, IntColumn, TaskTable
-from spark_copilot.rules_engine.redact import redact_text
 
-CHUNK = 2048
+CHUNK = 512
 HORIZON_MS = 1 << 43
 """Times beyond the year 2248 are noise."""
 
@@ -55,6 +60,8 @@ _METRICS = {
     "shuffle_write_records": "write.records",
     "shuffle_write_ns": "write.time",
 }
+_pack_info = Struct(f"{len(_INFO)}q").pack
+_pack_metrics = Struct(f"{len(_METRICS)}q").pack
 _info_of = attrgetter(*_INFO.values())
 _metrics_of = attrgetter(*_METRICS.values())
 _push_of = attrgetter(*PUSH_READ)
@@ -67,11 +74,11 @@ _LOCALITY = {name: code for code, name in enumerate(LOCALITIES)}
 class Tasks:
     """Gathers task ends; `table` makes the columns once stage and executor rows are known."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self.mask = mask
         self.pending: list[ev.TaskEnd] = []
         self.started = 0
-        self.info = {name: array("q") for name in _INFO}
-        self.metrics = {name: array("q") for name in _METRICS}
+        self.info, self.metrics = bytearray(), bytearray()
         self.executor, self.status, self.locality, self.error = array("q"), array("b"), array("b"), array("q")
         self.speculative, self.has_metrics = array("b"), array("b")
         self.push: dict[int, tuple[int, ...]] = {}
@@ -79,7 +86,7 @@ class Tasks:
         self.hosts: dict[str, str] = {}
         self.errors: dict[str, int] = {}
         self.peaks: dict[str, dict[str, int]] = {}
-        self._raw_peaks: dict[str, bytes] = {}
+        self._raw_peaks: dict[str, msgspec.Raw] = {}
         self.clamped = 0
 
     def __len__(self) -> int:
@@ -93,8 +100,8 @@ class Tasks:
         start = len(self.executor)
         bare = [end.metrics for end in ends]
         metrics = [_NO_METRICS if m is None else m for m in bare]
-        self._extend(self.info, map(_info_of, ends))
-        self._extend(self.metrics, map(_metrics_of, metrics))
+        self.info += self._packed(_pack_info, map(_info_of, ends), lambda: map(_info_of, ends))
+        self.metrics += self._packed(_pack_metrics, map(_metrics_of, metrics), lambda: map(_metrics_of, metrics))
         self.has_metrics.extend([m is not None for m in bare])
         executors, hosts, localities = zip(*map(_words_of, ends), strict=True)
         for name, host in set(zip(executors, hosts, strict=True)):
@@ -116,14 +123,12 @@ class Tasks:
                 self.push[row] = _push_of(push)
         self._keep_peaks(ends)
 
-    def _extend(self, columns: dict[str, "array[int]"], rows: Any) -> None:
-        for column, values in zip(columns.values(), zip(*rows, strict=True), strict=True):
-            try:
-                column.extend(values)
-            except OverflowError:
-                del column[len(column) - _common_overhang(column, columns) :]
-                column.extend(_clamp(value) for value in values)
-                self.clamped += 1
+    def _packed(self, pack: Callable[..., bytes], rows: Iterable[tuple[int, ...]], again: Callable[[], Iterable[tuple[int, ...]]]) -> bytes:
+        try:
+            return b"".join(starmap(pack, rows))
+        except error:  # a number beyond 64 bits
+            self.clamped += 1
+            return b"".join(pack(*map(_clamp, row)) for row in again())
 
     def _outcome(self, end: ev.TaskEnd) -> None:
         reason = end.reason.reason
@@ -132,28 +137,35 @@ class Tasks:
             self.error.append(MISSING)
             return
         self.status.append(KILLED if reason in ("TaskKilled", "TaskCommitDenied") else FAILED)
-        text = redact_text(error_text(end.reason))
+        text = self.mask(error_text(end.reason))
         self.error.append(self.errors.setdefault(text, len(self.errors)))
 
     def _keep_peaks(self, ends: list[ev.TaskEnd]) -> None:
         for end in ends:
-            raw = bytes(end.executor_metrics)
+            raw = end.executor_metrics
             name = end.info.executor
-            if raw and self._raw_peaks.get(name) != raw:
-                self._raw_peaks[name] = raw
-                keep_peaks(self.peaks.setdefault(name, {}), decode_peaks(raw))
+            if self._raw_peaks.get(name) != raw and (text := bytes(raw)):
+                self._raw_peaks[name] = raw.copy()
+                keep_peaks(self.peaks.setdefault(name, {}), decode_peaks(text))
+
+    def stages(self) -> IntColumn:
+        """Stage id and attempt of each task, shape (n_tasks, 2)."""
+        names = tuple(_INFO)
+        at = names.index("stage")
+        return np.frombuffer(self.info, dtype=np.int64).reshape(-1, len(names))[:, at : at + 2].copy()
 
     def table(self, stage_rows: IntColumn, executor_rows: IntColumn, errors: int) -> tuple[TaskTable, Counter[str]]:
         """The columns, cleaned, with counts of what had to be cleaned. Duplicate ends are dropped: the first one counts."""
         wrong: Counter[str] = Counter()
         n = len(self.executor)
-        columns = {name: _taken(column) for name, column in chain(self.info.items(), self.metrics.items())}
-        self.info, self.metrics = {}, {}
-        columns.pop("stage"), columns.pop("stage_attempt")
+        columns = _columns(self.info, tuple(_INFO))
+        del columns["stage"], columns["stage_attempt"]
+        measured = _columns(self.metrics, tuple(_METRICS))
+        self.info, self.metrics = bytearray(), bytearray()
         has = _taken(self.has_metrics).astype(np.bool_)
         present: dict[str, IntColumn | None] = {}
         for name in _METRICS:
-            present[name] = self._metric(columns.pop(name), has, name, wrong) if has.any() or not n else None
+            present[name] = self._metric(measured.pop(name), has, name, wrong) if has.any() or not n else None
         columns["partition_id"] = np.where(columns["partition_id"] < 0, columns["index"], columns["partition_id"])
         _mend_times(columns, present["run_ms"], wrong)
         push = None
@@ -222,8 +234,9 @@ def _taken(column: "array[int]") -> npt.NDArray[Any]:
     )
 
 
-def _common_overhang(column: "array[int]", columns: dict[str, "array[int]"]) -> int:
-    return len(column) - min(len(other) for other in columns.values())
+def _columns(rows: bytearray, names: tuple[str, ...]) -> dict[str, IntColumn]:
+    matrix = np.frombuffer(rows, dtype=np.int64).reshape(-1, len(names))
+    return dict(zip(names, np.ascontiguousarray(matrix.T), strict=True))
 
 
 def _clamp(value: int) -> int:

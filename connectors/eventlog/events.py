@@ -11,13 +11,13 @@ from msgspec import Struct, field
 from spark_copilot.rules_engine.facts import MISSING
 
 
-class Named(Struct):
+class Named(Struct, gc=False):
     """Only the event's name: for lines whose prefix is unusual, and for counting unknown ones."""
 
     event: str = field(name="Event", default="")
 
 
-class PushRead(Struct):
+class PushRead(Struct, gc=False):
     """Push-based shuffle reads (3.4 and later)."""
 
     corrupt_merged_block_chunks: int = field(name="Corrupt Merged Block Chunks", default=0)
@@ -34,7 +34,7 @@ class PushRead(Struct):
 NO_PUSH = PushRead()
 
 
-class ShuffleRead(Struct):
+class ShuffleRead(Struct, gc=False):
     """Shuffle read metrics of a task."""
 
     remote_blocks: int = field(name="Remote Blocks Fetched", default=0)
@@ -48,7 +48,7 @@ class ShuffleRead(Struct):
     push: PushRead | None = field(name="Push Based Shuffle", default=None)
 
 
-class ShuffleWrite(Struct):
+class ShuffleWrite(Struct, gc=False):
     """Shuffle write metrics of a task."""
 
     bytes: int = field(name="Shuffle Bytes Written", default=0)
@@ -56,14 +56,14 @@ class ShuffleWrite(Struct):
     records: int = field(name="Shuffle Records Written", default=0)
 
 
-class InputMetrics(Struct):
+class InputMetrics(Struct, gc=False):
     """What a task read from outside."""
 
     bytes: int = field(name="Bytes Read", default=0)
     records: int = field(name="Records Read", default=0)
 
 
-class OutputMetrics(Struct):
+class OutputMetrics(Struct, gc=False):
     """What a task wrote outside."""
 
     bytes: int = field(name="Bytes Written", default=0)
@@ -73,7 +73,7 @@ class OutputMetrics(Struct):
 NO_READ, NO_WRITE, NO_INPUT, NO_OUTPUT = ShuffleRead(), ShuffleWrite(), InputMetrics(), OutputMetrics()
 
 
-class TaskMetrics(Struct):
+class TaskMetrics(Struct, gc=False):
     """`Task Metrics` of a task end. Parts that old versions leave out when empty count as zero."""
 
     deserialise: int = field(name="Executor Deserialize Time", default=0)
@@ -92,7 +92,7 @@ class TaskMetrics(Struct):
     output: OutputMetrics = field(name="Output Metrics", default_factory=lambda: NO_OUTPUT)
 
 
-class TaskInfo(Struct):
+class TaskInfo(Struct, gc=False):
     """`Task Info` of a task start or end."""
 
     task_id: int = field(name="Task ID")
@@ -110,7 +110,7 @@ class TaskInfo(Struct):
     killed: bool = field(name="Killed", default=False)
 
 
-class BlockManagerId(Struct):
+class BlockManagerId(Struct, gc=False):
     """Where a block manager lives."""
 
     executor: str = field(name="Executor ID", default="")
@@ -118,7 +118,7 @@ class BlockManagerId(Struct):
     port: int = field(name="Port", default=0)
 
 
-class EndReason(Struct):
+class EndReason(Struct, gc=False):
     """`Task End Reason`, all kinds in one."""
 
     reason: str = field(name="Reason", default="")
@@ -140,7 +140,7 @@ class EndReason(Struct):
     address: BlockManagerId | None = field(name="Block Manager Address", default=None)
 
 
-class TaskEnd(Struct):
+class TaskEnd(Struct, gc=False):
     """A task attempt that ended."""
 
     info: TaskInfo = field(name="Task Info")
@@ -151,7 +151,7 @@ class TaskEnd(Struct):
     metrics: TaskMetrics | None = field(name="Task Metrics", default=None)
 
 
-class StorageLevel(Struct):
+class StorageLevel(Struct, gc=False):
     """How an RDD is kept."""
 
     disk: bool = field(name="Use Disk", default=False)
@@ -161,7 +161,7 @@ class StorageLevel(Struct):
     replication: int = field(name="Replication", default=1)
 
 
-class Rdd(Struct):
+class Rdd(Struct, gc=False):
     """`RDD Info` of a stage."""
 
     rdd_id: int = field(name="RDD ID")
@@ -176,7 +176,7 @@ class Rdd(Struct):
     disk: int = field(name="Disk Size", default=0)
 
 
-class Accumulable(Struct):
+class Accumulable(Struct, gc=False):
     """An accumulator's state in a stage; `value` is a number, a string of one, or anything a user put there."""
 
     id: int = field(name="ID")
@@ -185,7 +185,7 @@ class Accumulable(Struct):
     metadata: str | None = field(name="Metadata", default=None)
 
 
-class StageInfo(Struct):
+class StageInfo(Struct, gc=False):
     """`Stage Info`."""
 
     stage: int = field(name="Stage ID")
@@ -202,7 +202,7 @@ class StageInfo(Struct):
     profile: int = field(name="Resource Profile Id", default=0)
 
 
-class Properties(Struct):
+class Properties(Struct, gc=False):
     """The local properties of a job or stage that are read."""
 
     execution: str | None = field(name="spark.sql.execution.id", default=None)
@@ -214,20 +214,20 @@ class Properties(Struct):
     app_name: str | None = field(name="spark.app.name", default=None)
 
 
-class StageSubmitted(Struct):
+class StageSubmitted(Struct, gc=False):
     """A stage attempt that began."""
 
     info: StageInfo = field(name="Stage Info")
     properties: Properties | None = field(name="Properties", default=None)
 
 
-class StageCompleted(Struct):
+class StageCompleted(Struct, gc=False):
     """A stage attempt that ended."""
 
     info: StageInfo = field(name="Stage Info")
 
 
-class JobStart(Struct):
+class JobStart(Struct, gc=False):
     """A job with the stages it may need."""
 
     job: int = field(name="Job ID")
@@ -237,20 +237,20 @@ class JobStart(Struct):
     properties: Properties | None = field(name="Properties", default=None)
 
 
-class JobException(Struct):
+class JobException(Struct, gc=False):
     """Why a job failed."""
 
     message: str | None = field(name="Message", default=None)
 
 
-class JobResult(Struct):
+class JobResult(Struct, gc=False):
     """How a job ended."""
 
     result: str = field(name="Result", default="")
     exception: JobException | None = field(name="Exception", default=None)
 
 
-class JobEnd(Struct):
+class JobEnd(Struct, gc=False):
     """A job that ended."""
 
     job: int = field(name="Job ID")
@@ -258,13 +258,13 @@ class JobEnd(Struct):
     result: JobResult = field(name="Job Result", default_factory=JobResult)
 
 
-class LogStart(Struct):
+class LogStart(Struct, gc=False):
     """The first line of a log."""
 
     version: str = field(name="Spark Version", default="")
 
 
-class ApplicationStart(Struct):
+class ApplicationStart(Struct, gc=False):
     """Who runs what, since when."""
 
     name: str = field(name="App Name", default="")
@@ -274,13 +274,13 @@ class ApplicationStart(Struct):
     attempt: str | None = field(name="App Attempt ID", default=None)
 
 
-class ApplicationEnd(Struct):
+class ApplicationEnd(Struct, gc=False):
     """The end of the application."""
 
     time: int = field(name="Timestamp", default=MISSING)
 
 
-class EnvironmentUpdate(Struct):
+class EnvironmentUpdate(Struct, gc=False):
     """Settings, in the groups of the environment page."""
 
     jvm: dict[str, Any] = field(name="JVM Information", default_factory=dict)
@@ -291,7 +291,7 @@ class EnvironmentUpdate(Struct):
     classpath: dict[str, Any] = field(name="Classpath Entries", default_factory=dict)
 
 
-class ExecutorInfo(Struct):
+class ExecutorInfo(Struct, gc=False):
     """An executor as it registered."""
 
     host: str = field(name="Host", default="")
@@ -302,7 +302,7 @@ class ExecutorInfo(Struct):
     profile: int = field(name="Resource Profile Id", default=0)
 
 
-class ExecutorAdded(Struct):
+class ExecutorAdded(Struct, gc=False):
     """An executor that came."""
 
     executor: str = field(name="Executor ID")
@@ -310,7 +310,7 @@ class ExecutorAdded(Struct):
     info: ExecutorInfo = field(name="Executor Info", default_factory=ExecutorInfo)
 
 
-class ExecutorRemoved(Struct):
+class ExecutorRemoved(Struct, gc=False):
     """An executor that left."""
 
     executor: str = field(name="Executor ID")
@@ -318,14 +318,14 @@ class ExecutorRemoved(Struct):
     reason: str = field(name="Removed Reason", default="")
 
 
-class ExecutorMark(Struct):
+class ExecutorMark(Struct, gc=False):
     """An executor excluded or taken back (blacklisted before 3.1)."""
 
     executor: str = field(name="executorId", default="")
     time: int = field(name="time", default=MISSING)
 
 
-class BlockManagerAdded(Struct):
+class BlockManagerAdded(Struct, gc=False):
     """Storage of an executor or the driver."""
 
     manager: BlockManagerId = field(name="Block Manager ID")
@@ -335,14 +335,14 @@ class BlockManagerAdded(Struct):
     time: int = field(name="Timestamp", default=MISSING)
 
 
-class BlockManagerRemoved(Struct):
+class BlockManagerRemoved(Struct, gc=False):
     """Storage that went away."""
 
     manager: BlockManagerId = field(name="Block Manager ID")
     time: int = field(name="Timestamp", default=MISSING)
 
 
-class StageExecutorMetrics(Struct):
+class StageExecutorMetrics(Struct, gc=False):
     """Peak memory metrics of one executor during one stage."""
 
     executor: str = field(name="Executor ID")
@@ -351,13 +351,13 @@ class StageExecutorMetrics(Struct):
     metrics: dict[str, int] = field(name="Executor Metrics", default_factory=dict)
 
 
-class UnpersistRdd(Struct):
+class UnpersistRdd(Struct, gc=False):
     """An RDD dropped from the caches."""
 
     rdd: int = field(name="RDD ID")
 
 
-class ResourceProfile(Struct):
+class ResourceProfile(Struct, gc=False):
     """What executors and tasks of a profile ask for."""
 
     id: int = field(name="Resource Profile Id")
@@ -365,7 +365,7 @@ class ResourceProfile(Struct):
     task: dict[str, Any] = field(name="Task Resource Requests", default_factory=dict)
 
 
-class Metric(Struct):
+class Metric(Struct, gc=False):
     """A SQL metric of a plan node."""
 
     name: str
@@ -373,7 +373,7 @@ class Metric(Struct):
     kind: str = field(name="metricType", default="sum")
 
 
-class Plan(Struct):
+class Plan(Struct, gc=False):
     """`sparkPlanInfo`, a tree."""
 
     name: str = field(name="nodeName", default="")
@@ -383,7 +383,7 @@ class Plan(Struct):
     metrics: tuple[Metric, ...] = ()
 
 
-class SqlStart(Struct):
+class SqlStart(Struct, gc=False):
     """A SQL execution that began."""
 
     id: int = field(name="executionId")
@@ -397,7 +397,7 @@ class SqlStart(Struct):
     tags: tuple[str, ...] | None = field(name="jobTags", default=None)
 
 
-class SqlUpdate(Struct):
+class SqlUpdate(Struct, gc=False):
     """A plan made anew while it runs."""
 
     id: int = field(name="executionId")
@@ -405,14 +405,14 @@ class SqlUpdate(Struct):
     plan: Plan | None = field(name="sparkPlanInfo", default=None)
 
 
-class SqlMetricUpdates(Struct):
+class SqlMetricUpdates(Struct, gc=False):
     """Metrics that adaptive execution adds to a plan."""
 
     id: int = field(name="executionId")
     metrics: tuple[Metric, ...] = field(name="sqlPlanMetrics", default=())
 
 
-class SqlEnd(Struct):
+class SqlEnd(Struct, gc=False):
     """A SQL execution that ended; an empty message is success."""
 
     id: int = field(name="executionId")
@@ -420,14 +420,14 @@ class SqlEnd(Struct):
     error: str | None = field(name="errorMessage", default=None)
 
 
-class DriverUpdates(Struct):
+class DriverUpdates(Struct, gc=False):
     """Metric values that the driver measured."""
 
     id: int = field(name="executionId")
     updates: tuple[tuple[int, int], ...] = field(name="accumUpdates", default=())
 
 
-class StateOperator(Struct):
+class StateOperator(Struct, gc=False):
     """State of one streaming operator."""
 
     rows: int = field(name="numRowsTotal", default=0)
@@ -435,7 +435,7 @@ class StateOperator(Struct):
     memory: int = field(name="memoryUsedBytes", default=0)
 
 
-class StreamSource(Struct):
+class StreamSource(Struct, gc=False):
     """One source of a micro-batch."""
 
     description: str = ""
@@ -444,7 +444,7 @@ class StreamSource(Struct):
     processed_rate: float | str | None = field(name="processedRowsPerSecond", default=None)
 
 
-class Progress(Struct):
+class Progress(Struct, gc=False):
     """One micro-batch."""
 
     id: str = ""
@@ -457,7 +457,7 @@ class Progress(Struct):
     sources: tuple[StreamSource, ...] = ()
 
 
-class QueryProgress(Struct):
+class QueryProgress(Struct, gc=False):
     """A streaming query's report."""
 
     progress: Progress

@@ -1,6 +1,7 @@
 """The way in: lines of a log -> events -> one `AppRun` for each application."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -9,18 +10,22 @@ from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build import Builder
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK
 from spark_copilot.connectors.eventlog.decompress import Cut, ReadLimits, blocks
-from spark_copilot.connectors.eventlog.locate import Source, locate
+from spark_copilot.connectors.eventlog.locate import Part, Source, locate
 from spark_copilot.rules_engine.errors import NotAnEventLog
 from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.redact import redact_text
 
 SNIFF_BYTES = 64 << 10
 _TASK_END = b'{"Event":"SparkListenerTaskEnd",'
 _TASK_START = b'{"Event":"SparkListenerTaskStart",'
 _PREFIX = b'{"Event":"'
+_NO_EVENT = "no line of its first 64 KiB is a Spark listener event"
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_runs(path: str | Path, *, limits: ReadLimits | None = None, progress: Callable[[int], None] | None = None) -> Iterator[AppRun]:
+def read_runs(
+    path: str | Path, *, limits: ReadLimits | None = None, progress: Callable[[int], None] | None = None
+) -> Generator[AppRun, None, None]:
     """Every application attempt under a path ("-": standard input), in the order of the names.
 
     A file that is no event log is an error when it was named itself, and is passed over in a directory of many as long as one is.
@@ -31,10 +36,9 @@ def read_runs(path: str | Path, *, limits: ReadLimits | None = None, progress: C
         LimitExceeded: the input unpacks to more than the limits allow.
     """
     limits = limits or ReadLimits()
-    sources = list(locate(Path(path)))
     refused: NotAnEventLog | None = None
     found = False
-    for source in sources:
+    for source in locate(Path(path), limits):
         try:
             for run in _Reader(source, limits, progress).runs():
                 found = True
@@ -51,7 +55,8 @@ def read_run(path: str | Path, *, limits: ReadLimits | None = None) -> AppRun:
     Raises:
         NotAnEventLog: there is none.
     """
-    return next(read_runs(path, limits=limits))
+    with closing(read_runs(path, limits=limits)) as runs:
+        return next(runs)
 
 
 class _Reader:
@@ -62,6 +67,7 @@ class _Reader:
         self.offset = 0  # bytes before it
         self.file = source.name
         self.finished: list[AppRun] = []
+        self.last = False  # whether the line in hand has no end: the writer was stopped in it
         self.known = False  # whether an event has been seen: the input is a log
 
     def _fresh(self) -> Builder:
@@ -72,17 +78,21 @@ class _Reader:
         return builder
 
     def runs(self) -> Iterator[AppRun]:
-        for file in self.source.files:
-            self.file, self.line, self.offset = file.name, 0, 0
+        broken = ""
+        for part in self.source.parts:
+            self.file, self.line, self.offset = part.name, 0, 0
             try:
-                for lines in self._lines(file):
+                for lines in self._lines(part):
                     self._take(lines)
                     yield from self._drain()
+                    if not self.known and self.offset > SNIFF_BYTES:
+                        raise NotAnEventLog(self.source.name, _NO_EVENT)
             except Cut as error:
+                broken = f"the packed data breaks off ({error})"
                 self.builder.truncated = True
-                self.builder.issue(f"{self.file}, line {self.line + 1}: the packed data breaks off ({error})")
+                self.builder.issue(f"{self.file}, line {self.line + 1}: {broken}")
         if not self.known:
-            raise NotAnEventLog(self.source.name, "it is empty" if not self.offset else "no line of it is a Spark listener event")
+            raise NotAnEventLog(self.source.name, broken or ("no line of it is a Spark listener event" if self.offset else "it is empty"))
         if not self.builder.empty or not self.finished:
             yield self.builder.build()
 
@@ -90,12 +100,12 @@ class _Reader:
         yield from self.finished
         self.finished.clear()
 
-    def _lines(self, file: Path) -> Iterator[list[bytes]]:
+    def _lines(self, part: Part) -> Iterator[list[bytes]]:
         """Lists of whole lines, without their ends; the longest line ever held is the limit."""
         rest = b""
         skipping = False
         cut: Cut | None = None
-        stream = blocks(file, self.limits, self.progress)
+        stream = blocks(part.name, part.open(), self.limits, self.progress)
         while True:
             try:
                 block = next(stream, b"")
@@ -115,14 +125,16 @@ class _Reader:
                     lines, skipping = lines[1:], False
                 yield lines
             if not self.known and self.offset + len(rest) > SNIFF_BYTES and not rest.startswith(_PREFIX):
-                raise NotAnEventLog(self.source.name, "no line of its first 64 KiB is a Spark listener event")
+                raise NotAnEventLog(self.source.name, _NO_EVENT)
             if len(rest) > self.limits.max_line_bytes:
                 if not skipping:
                     self.builder.issue(f"{self.file}, line {self.line + 1}: longer than {self.limits.max_line_bytes:,} bytes, skipped")
                 self.offset += len(rest)
                 rest, skipping = b"", True
         if rest.strip() and not skipping:
+            self.last = True
             yield [rest]
+            self.last = False
         if cut is not None:
             raise cut
 
@@ -203,4 +215,6 @@ class _Reader:
     def _bad(self, lines: list[bytes], index: int, error: Exception) -> None:
         at = self.offset + sum(map(len, lines[:index])) + index
         self.builder.bad_lines += 1
-        self.builder.issue(f"{self.file}, line {self.line + index + 1}, byte {at}: {str(error)[:160] or type(error).__name__}")
+        reason = "the last line is cut" if self.last else redact_text(str(error)[:160]) or type(error).__name__
+        self.builder.truncated |= self.last
+        self.builder.issue(f"{self.file}, line {self.line + index + 1}, byte {at}: {reason}")
