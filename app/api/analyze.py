@@ -50,16 +50,16 @@ async def _receive(request: Request, path: Path, limit: int) -> None:
     """The body into a file, piece by piece, never more than the limit; of a form the first file."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         try:
-            form = await request.form(max_files=1, max_fields=10)
+            async with request.form(max_files=1, max_fields=10) as form:
+                upload: Any = next((v for v in form.values() if not isinstance(v, str)), None)
+                if upload is None:
+                    raise BadInput("the form holds no file")
+                with path.open("wb") as out:
+                    while piece := await upload.read(1 << 20):
+                        _within(out.tell() + len(piece), limit)
+                        out.write(piece)
         except (MultiPartException, AssertionError) as error:
             raise BadInput(f"the form cannot be read: {error}") from error
-        upload: Any = next((v for v in form.values() if not isinstance(v, str)), None)
-        if upload is None:
-            raise BadInput("the form holds no file")
-        with path.open("wb") as out:
-            while piece := await upload.read(1 << 20):
-                _within(out.tell() + len(piece), limit)
-                out.write(piece)
         return
     with path.open("wb") as out:
         async for piece in request.stream():

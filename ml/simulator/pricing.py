@@ -12,7 +12,7 @@ from spark_copilot.ml.simulator.replay import Replay, replay
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import DriverGap, DropExecutor, Interval, Remedy, Resize, Saving
 
-NOISE_RATIO = 0.02
+NOISE_RATIO = 0.04
 """Two identical runs differ by about this share of the wall clock; no interval is narrower on either side."""
 
 _CASES: tuple[Case, ...] = ("low", "mid", "high")

@@ -27,8 +27,8 @@ Case = Literal["low", "mid", "high"]
 SPILL_BYTES_PER_MS = 90_000.0
 """90 MB/s: serialise, write, read back and merge, per byte on disk, on one slot."""
 
-BESIDE_RATIO = 1.08
-"""Tasks that run beside others take a little longer than alone: they share caches, memory and the clock."""
+EVEN_CASES: dict[Case, float] = {"low": 1.25, "mid": 1.08, "high": 0.92}
+"""Work spread over more tasks: they share caches, memory and the clock with those beside them, and are never quite even."""
 
 SHUFFLE_WRITE_MS = (2e-4, 3e-6)
 SHUFFLE_READ_MS = (4.5e-4, 7e-6)
@@ -98,12 +98,9 @@ def _repartition(model: ReplayModel, stage: SimStage, partitions: int, case: Cas
     n = len(stage.hold_ms)
     if not n:
         return stage
-    fixed = _fixed_ms(model, stage)
-    work = float(np.maximum(stage.hold_ms - fixed, 0.0).sum())
+    fixed, work = _fixed_and_work(model, stage)
     each = work / partitions
-    usual = max(float(np.median(stage.hold_ms)), 1.0)
-    spread = np.quantile(stage.hold_ms, [0.25, 0.75]) / usual
-    factor = {"low": float(np.clip(spread[1], 1.2, 1.4)), "mid": BESIDE_RATIO, "high": float(np.clip(spread[0], 0.85, 0.97))}[case]
+    factor = EVEN_CASES[case]
     hold = np.full(partitions, each * factor + fixed)
     return _fresh(stage, hold)
 
@@ -113,16 +110,17 @@ ROW_MS, BYTE_MS = 5e-3, 2e-5
 """A generous price of a row and a byte, for telling what a very short task does besides existing."""
 
 
-def _fixed_ms(model: ReplayModel, stage: SimStage) -> float:
-    """What a task of this stage costs by itself. Of very short tasks that count their rows, all that rows and bytes do not explain."""
+def _fixed_and_work(model: ReplayModel, stage: SimStage) -> tuple[float, float]:
+    """What one task of this stage costs by itself, and what the stage's tasks do beside that. Of very short tasks that count their rows, rows and bytes are the work."""
     usual = float(np.median(stage.hold_ms))
     learnt = min(model.task_fixed_ms, usual * 0.9)
+    rest = float(np.maximum(stage.hold_ms - learnt, 0.0).sum())
     rows = _column(model, stage, "input_records") + _column(model, stage, "shuffle_read_records")
     if usual > SMALL_TASK_MS or not rows.any():
-        return learnt
+        return learnt, rest
     moved = sum(_column(model, stage, c) for c in ("input_bytes", "shuffle_read_local_bytes", "shuffle_read_remote_bytes"))
-    work = float(np.median(ROW_MS * rows + BYTE_MS * moved))
-    return max(learnt, usual - work)
+    work = min(float((ROW_MS * rows + BYTE_MS * moved).sum()), rest)
+    return max(learnt, usual - work / len(rows)), work
 
 
 def _fresh(stage: SimStage, hold: FloatColumn) -> SimStage:

@@ -10,6 +10,8 @@ from spark_copilot.rules_engine.limits import SkewLimits
 from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf, partitions_for
+from spark_copilot.rules_engine.rules.shuffle_keys import shuffle_keys
+from spark_copilot.rules_engine.units import show_bytes
 
 
 def _tailed(run: AppRun, limits: SkewLimits) -> Iterator[Stage]:
@@ -59,24 +61,31 @@ def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
             ),
             remedy=Repartition(stages=(stage.ref,), partitions=int(wanted)),
             changes=_spread(run, stage),
+            cause=_key_words(stage),
         )
+
+
+def _key_words(stage: Stage) -> str | None:
+    keys = shuffle_keys(stage)
+    return f"rows are spread by {', '.join(keys)}" if keys else None
 
 
 def _spread(run: AppRun, stage: Stage) -> tuple[Change, ...]:
     stop = "stop when the slowest task is under twice the median"
+    key = (shuffle_keys(stage) or ("key",))[0]
     joins = stage.sql is not None and "Join" in stage.sql.physical_plan
     changes: tuple[Change, ...] = ()
     if joins:
         changes += conf(run, "spark.sql.adaptive.enabled", "true", "let Spark see the sizes at run time and split the hot partition", stop)
         changes += conf(run, "spark.sql.adaptive.skewJoin.enabled", "true", "split skewed partitions of joins", stop)
         biggest = int(stage.read_bytes[stage.slowest])
-        if biggest < 256 << 20 and biggest > 0:
+        if 4 << 20 <= biggest < 256 << 20:
             smaller = max(biggest // 4 // (1 << 20), 1)
             changes += conf(
                 run,
                 "spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes",
                 f"{smaller}m",
-                f"the hot partition is {biggest >> 20} MiB, below the default threshold of 256 MiB, so it is never split",
+                f"the hot partition is {show_bytes(biggest)}, below the default threshold of 256 MiB, so it is never split",
                 stop,
             )
             changes += conf(
@@ -84,9 +93,9 @@ def _spread(run: AppRun, stage: Stage) -> tuple[Change, ...]:
             )
     changes += code(
         "salt",
-        "add a salt to the hot key: group or repartition by (key, salt), then combine per key",
+        f"add a salt to the hot key: group or repartition by ({key}, salt), then combine per key",
         stop,
-        to='df.withColumn("salt", (rand() * 16).cast("int")).repartition("key", "salt")',
+        to=f'df.withColumn("salt", (rand() * 16).cast("int")).repartition("{key}", "salt")',
     )
     return changes
 

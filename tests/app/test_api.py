@@ -1,0 +1,58 @@
+"""The API in process: a log in, the same report out as on the command line, and problems as documents."""
+
+from importlib.metadata import version
+from importlib.resources import files
+
+import pytest
+from starlette.testclient import TestClient
+
+from spark_copilot.app.config import Settings
+from spark_copilot.app.main import create_app
+from spark_copilot.orchestration.analyse import analyze
+
+SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(create_app(), raise_server_exceptions=False)
+
+
+def test_health(client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "ok", "version": version("spark-intelligence-copilot")}
+
+
+def test_docs_are_served(client: TestClient) -> None:
+    assert client.get("/docs").status_code == 200
+    assert "/api/v1/analyze/job" in client.get("/openapi.json").json()["paths"]
+
+
+def test_the_api_and_the_library_agree(client: TestClient) -> None:
+    answer = client.post("/api/v1/analyze/job", content=SAMPLE.read_bytes())
+    assert answer.status_code == 200
+    assert answer.text == analyze(str(SAMPLE)).model_dump_json(by_alias=True)
+
+
+def test_a_form_with_a_file(client: TestClient) -> None:
+    answer = client.post("/api/v1/analyze/job", files={"log": ("eventlog", SAMPLE.read_bytes())})
+    assert answer.status_code == 200
+    assert answer.json()["findings"]
+
+
+@pytest.mark.parametrize(("body", "status", "code"), [(b"", 422, "not-an-event-log"), (b"hello\n" * 100, 422, "not-an-event-log")])
+def test_refusals_are_problem_documents(client: TestClient, body: bytes, status: int, code: str) -> None:
+    answer = client.post("/api/v1/analyze/job", content=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+
+
+def test_a_body_over_the_limit_is_refused() -> None:
+    client = TestClient(create_app(Settings(max_upload_bytes=1_000)))
+    answer = client.post("/api/v1/analyze/job", content=SAMPLE.read_bytes())
+    assert (answer.status_code, answer.json()["code"]) == (413, "limit-exceeded")
+
+
+def test_unknown_paths_are_problem_documents(client: TestClient) -> None:
+    answer = client.get("/api/v1/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
