@@ -10,33 +10,47 @@ import typer
 from spark_copilot.app.cli.output import write_whole
 from spark_copilot.rules_engine.errors import UsageError
 
-FORMATS = ("text", "json")
+FORMATS = ("text", "json", "md", "html")
+EMITTED = ("spark-submit", "properties", "sparkapplication")
 
 
 def command(
     logs: Annotated[list[str], typer.Argument(help="Event logs: files, directories, or - for standard input.", show_default=False)],
     output_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report here instead of to the terminal.")] = None,
+    emit: Annotated[str | None, typer.Option("--emit", help=f"Print the proposed settings ready to paste: {', '.join(EMITTED)}.")] = None,
 ) -> None:
     """Several applications give one report each (with --format json: one a line)."""
     if output_format not in FORMATS:
         raise UsageError(f"no format {output_format!r}", hint=f"known: {', '.join(FORMATS)}")
+    if emit is not None and emit not in EMITTED:
+        raise UsageError(f"cannot emit {emit!r}", hint=f"known: {', '.join(EMITTED)}")
+    if emit is not None:
+        write_whole(emitted(logs, emit), output)
+        return
     write_whole(analysed(logs, output_format, colour=output is None and sys.stdout.isatty()), output)
 
 
 def analysed(logs: list[str], output_format: str, *, colour: bool) -> str:
     """All reports as one text. Nothing is written before every log was read, so a refused log leaves no half answer."""
     from spark_copilot.app.cli.progress import reading
+    from spark_copilot.app.report import html, markdown
     from spark_copilot.app.report.text import render
-    from spark_copilot.orchestration.analyse import analyse
+    from spark_copilot.connectors.eventlog import read_runs
+    from spark_copilot.orchestration.analyse import analyse_run
 
     texts = []
     for log in logs:
         with reading(log) as heard:
-            reports = list(analyse(log, reading=heard))
-        for report in reports:
+            runs = list(read_runs(log, progress=heard))
+        for run in runs:
+            report = analyse_run(run)
             if output_format == "json":
                 texts.append(report.model_dump_json(by_alias=True) + "\n")
+            elif output_format == "md":
+                texts.append(markdown.render(report))
+            elif output_format == "html":
+                texts.append(html.render(report, run))
             else:
                 width = (
                     min(max(int(os.environ.get("COLUMNS", 100)), 60), 140)
@@ -45,3 +59,11 @@ def analysed(logs: list[str], output_format: str, *, colour: bool) -> str:
                 )
                 texts.append(render(report, colour=colour, width=width))
     return "".join(texts) if output_format == "json" else "\n".join(texts)
+
+
+def emitted(logs: list[str], form: str) -> str:
+    """The settings that the findings of all logs propose, in the form asked for."""
+    from spark_copilot.app.report.emit import render
+    from spark_copilot.orchestration.analyse import analyse
+
+    return render([report for log in logs for report in analyse(log)], form)

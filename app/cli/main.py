@@ -17,6 +17,8 @@ from spark_copilot.rules_engine.errors import CopilotError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Analyse a sample log that comes in the package."),
     "analyze": ("analyze", "Analyse event logs: what the run did, what is wrong, what each fix is worth."),
+    "whatif": ("whatif", "Replay a run under other sizes, settings, or with findings mended."),
+    "compare": ("compare", "Compare two runs: where the difference comes from, and whether it is noise."),
     "explain": ("explain", "Print a rule's page."),
     "serve": ("serve", "Serve the API on this machine."),
     "config": ("config", "Show the settings in force."),

@@ -219,6 +219,7 @@ def _drop_executor(model: ReplayModel, remedy: DropExecutor) -> ReplayModel:
 
 def _resize(model: ReplayModel, remedy: Resize) -> ReplayModel:
     """Another cluster: executors arrive as the recorded ones did (more of them with the last), and stay."""
+    model = _without_warm_up(model)
     observed = model.slots
     cpus = model.run.task_cpus
     count = remedy.cores // cpus if remedy.cores is not None else int(np.median([s.count for s in observed]))
@@ -229,6 +230,39 @@ def _resize(model: ReplayModel, remedy: Resize) -> ReplayModel:
     arrivals = sorted(s.added_ms for s in observed)
     slots = tuple(Slots(f"sim-{i}", max(count, 1), arrivals[min(i, len(arrivals) - 1)]) for i in range(wanted))
     return replace(model, slots=slots)
+
+
+def _without_warm_up(model: ReplayModel) -> ReplayModel:
+    """The model with the warm-up of each executor's first tasks taken out of them and charged to the first task of every slot instead.
+
+    A first task loads classes and starts Python workers; another number of executors pays that another number of times.
+    """
+    tasks = model.run.tasks
+    if model.warm_ms or not len(tasks):
+        return model
+    first = np.zeros(len(tasks), dtype=np.bool_)
+    for slots in model.slots:
+        own = np.flatnonzero(tasks.executor_row == _executor_row(model, slots.executor_id))
+        first[own[np.argsort(tasks.launch_ms[own], kind="stable")][: slots.count]] = True
+    excesses: list[float] = []
+    changed = {}
+    for position, stage in enumerate(model.stages):
+        known = stage.task_rows >= 0
+        cold = known & first[np.maximum(stage.task_rows, 0)]
+        if not cold.any() or not (known & ~cold).any():
+            continue
+        usual = float(np.median(stage.hold_ms[known & ~cold]))
+        excess = np.where(cold, np.maximum(stage.hold_ms - usual, 0.0), 0.0)
+        excesses += excess[cold].tolist()
+        changed[position] = replace(stage, hold_ms=stage.hold_ms - excess)
+    if not excesses:
+        return model
+    return replace(model.with_stages(changed), warm_ms=float(np.median(excesses)))
+
+
+def _executor_row(model: ReplayModel, executor_id: str) -> int:
+    known = model.run.executors.executor_id
+    return known.index(executor_id) if executor_id in known else -1
 
 
 def driver_gap_ms(model: ReplayModel) -> float:

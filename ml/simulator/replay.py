@@ -57,6 +57,7 @@ class _Scheduler:
             self.anchored.setdefault(job.anchor, []).append(position)
         self.now = 0.0
         self.last = 0.0
+        self.cold: set[int] = set()
 
     def push(self, time: float, kind: int, a: int, b: int = 0) -> None:
         self.sequence += 1
@@ -98,6 +99,8 @@ class _Scheduler:
 
     def add_slots(self, count: int, removed_ms: float) -> None:
         for _ in range(count):
+            if self.model.warm_ms:
+                self.cold.add(len(self.removed_ms))
             self.removed_ms.append(removed_ms)
             self.free.append(len(self.removed_ms) - 1)
 
@@ -156,6 +159,9 @@ class _Scheduler:
             task = self.pending[position].popleft()
             self.running[position] += 1
             hold = self.hold[position][task]
+            if slot in self.cold:
+                self.cold.discard(slot)
+                hold += self.model.warm_ms
             for copy, delay in self.copies[position].get(task, ()):
                 if delay < hold:
                     self.push(self.now + delay, _READY, position, copy)

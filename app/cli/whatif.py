@@ -1,0 +1,69 @@
+"""`whatif`: the run under other sizes, settings, or with findings mended."""
+
+from typing import Annotated
+
+import typer
+
+from spark_copilot.app.cli.output import write_whole
+from spark_copilot.rules_engine.errors import UsageError
+
+
+def command(
+    log: Annotated[str, typer.Argument(help="An event log.")],
+    executors: Annotated[str, typer.Option(help="Sizes to replay, for example 1,2,4,8.")] = "",
+    cores: Annotated[int | None, typer.Option(help="Cores per executor; default as recorded.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
+    apply: Annotated[list[str] | None, typer.Option("--apply", help="The key of a finding to mend; may be repeated.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="Name the smallest size that ends in time, for example 30m.")] = None,
+    output_format: Annotated[str, typer.Option("--format", help="text or json")] = "text",
+) -> None:
+    """Replays the recorded tasks; says where it cannot reason."""
+    from spark_copilot.orchestration.analyse import read
+    from spark_copilot.orchestration.whatif import what_if
+    from spark_copilot.rules_engine.units import parse_ms, show_ms
+
+    if output_format not in ("text", "json"):
+        raise UsageError(f"no format {output_format!r}", hint="known: text, json")
+    answer = what_if(read(log), executors=_sizes(executors), cores=cores, settings=_pairs(settings or []), apply=apply or [])
+    if output_format == "json":
+        write_whole(answer.model_dump_json(by_alias=True) + "\n", None)
+        return
+    seen = answer.observed
+    lines = [
+        f"recorded: {seen.executors} x {seen.cores_per_executor} cores, {show_ms(seen.wall_ms)}; replayed within {100 * answer.replay.error_ratio:.1f} %",
+        "",
+        f"{'executors':>10}  {'cores':>5}  {'wall clock':>12}   between",
+    ]
+    for point in answer.points:
+        wall = point.wall_ms
+        lines.append(
+            f"{point.executors:>10}  {point.cores_per_executor:>5}  {show_ms(wall.mid):>12}   {show_ms(wall.low)} and {show_ms(wall.high)}"
+        )
+    lines += ["", *dict.fromkeys(f"note: {note}" for point in answer.points for note in point.notes)]
+    if answer.knee is not None:
+        lines.append(f"beyond {answer.knee.executors} executors more bring little")
+    if deadline is not None:
+        limit = parse_ms(deadline, "m")
+        if limit is None:
+            raise UsageError(f"not a duration: {deadline}", hint="for example 30m or 90s")
+        enough = [p for p in answer.points if p.wall_ms.high <= limit]
+        lines.append(
+            f"smallest size that surely ends in {deadline}: {enough[0].executors}" if enough else f"no asked size surely ends in {deadline}"
+        )
+    if answer.cannot_reason_about:
+        lines.append("the replay cannot reason about: " + ", ".join(answer.cannot_reason_about))
+    write_whole("\n".join(line for line in lines) + "\n", None)
+
+
+def _sizes(text: str) -> list[int]:
+    parts = [p.strip() for p in text.split(",") if p.strip()]
+    if not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise UsageError(f"not a list of sizes: {text!r}", hint="for example --executors 1,2,4")
+    return [int(p) for p in parts]
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(f"not key=value: {text!r}")
+    return dict(text.split("=", 1) for text in texts)

@@ -1,0 +1,58 @@
+"""The report as Markdown, for tickets and pull requests."""
+
+import re
+
+from spark_copilot.app.report.plain import shown
+from spark_copilot.app.report.text import copyable, order, place_of, saving_of
+from spark_copilot.rules_engine.findings import Report
+from spark_copilot.rules_engine.units import show_ms
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+
+
+def escaped(text: str) -> str:
+    """Text of a log that no Markdown reader takes for markup or a link."""
+    return _SPECIAL.sub(r"\\\1", shown(text))
+
+
+def render(report: Report) -> str:
+    """The whole report."""
+    a = report.application
+    lines = [
+        f"# {escaped(a.name)}",
+        "",
+        f"`{shown(a.id).replace('`', '')}` · Spark {escaped(a.spark_version)} · {a.platform} · {a.cores_max} cores",
+        "",
+        f"**{escaped(report.verdict)}**",
+        "",
+    ]
+    clock = report.facts.get("wall_clock", {})
+    if clock:
+        names = {"startup_ms": "start-up", "executors_ms": "tasks running", "driver_ms": "driver alone", "waiting_ms": "waiting"}
+        lines += ["| where the time went | | |", "|---|---|---|"]
+        lines += [f"| {names[k]} | {show_ms(v)} | {100 * v / max(a.duration_ms, 1):.0f} % |" for k, v in clock.items() if v]
+        lines.append("")
+    if report.data_quality.status != "complete":
+        lines += [f"The log is {report.data_quality.status}: {escaped('; '.join(report.data_quality.reasons[:5]))}", ""]
+    for number, finding in enumerate(report.findings, 1):
+        lines += [
+            f"## {number}. {escaped(finding.title)}",
+            "",
+            f"`{finding.code}` · **{finding.severity.value}** · confidence {finding.confidence.value}",
+            "",
+        ]
+        lines += [
+            f"- where: {escaped(place_of(finding))}",
+            f"- why: {escaped(finding.because)}",
+            f"- worth: {saving_of(finding.saving, a.duration_ms)}",
+        ]
+        lines += [f"- do: {escaped(order(change))}" for change in finding.changes]
+        if finding.changes:
+            lines.append(f"- until: {escaped(finding.changes[0].stop_condition)}")
+        lines.append("")
+    settings = copyable(report)
+    if settings:
+        lines += ["## Settings to copy", "", "```", *(shown(s).replace("```", "") for s in settings), "```", ""]
+    lines.append(f"Looked at and found nothing: {', '.join(report.passed) or 'none'}.")
+    lines += [f"Could not look: {n.code} ({escaped(n.reason)})." for n in report.not_computable]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,120 @@
+"""What-if and compare: their contracts, their arithmetic, and what they admit not to know."""
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from spark_copilot.app.cli.main import run as cli
+from spark_copilot.orchestration.analyse import read
+from spark_copilot.orchestration.compare import compare
+from spark_copilot.orchestration.whatif import what_if
+from spark_copilot.rules_engine.errors import UsageError
+from tests.builders import StageSpec, run_of
+
+SAMPLE = str(files("spark_copilot.app") / "samples" / "skewed-join.zstd")
+HEALTHY = str(files("spark_copilot.app") / "samples" / "healthy.zstd")
+
+
+def test_whatif_keys_are_these(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["whatif", SAMPLE, "--executors", "1,2", "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == ["schema_version", "application", "observed", "replay", "knee", "cannot_reason_about", "points"]
+    assert list(answer["observed"]) == ["executors", "cores_per_executor", "wall_ms"]
+    assert list(answer["replay"]) == ["wall_ms", "error_ratio"]
+    assert list(answer["points"][0]) == ["executors", "cores_per_executor", "settings", "wall_ms", "cost", "notes"]
+
+
+def test_the_observed_size_is_the_record() -> None:
+    run = run_of(StageSpec(ms=[1_000] * 24), executors=3, cores=1)
+    point = what_if(run, executors=[3]).points[0]
+    assert point.wall_ms.mid == run.wall_ms
+    assert point.wall_ms.low < run.wall_ms < point.wall_ms.high
+
+
+def test_sizes_and_the_knee() -> None:
+    run = run_of(StageSpec(ms=[1_000] * 8), executors=2, cores=1, startup_ms=100)
+    answer = what_if(run, executors=[1, 2, 4, 8, 16, 32])
+    mids = [p.wall_ms.mid for p in answer.points]
+    assert mids == sorted(mids, reverse=True)
+    assert mids[0] == pytest.approx(8_500, rel=0.1)
+    assert answer.knee is not None
+    assert answer.knee.executors == 8
+
+
+def test_warm_up_is_paid_once_an_executor() -> None:
+    owner = [0, 1] * 8
+    run = run_of(StageSpec(ms=[5_000, 5_000] + [1_000] * 14, executors=owner), executors=2, cores=1, startup_ms=600)
+    one = what_if(run, executors=[1]).points[0].wall_ms.mid
+    assert one == pytest.approx(600 + 5_000 + 15 * 1_000, rel=0.05)
+
+
+def test_what_it_cannot_reason_about_is_named() -> None:
+    answer = what_if(run_of(StageSpec(ms=[1_000] * 4)), settings={"spark.serializer": "org.apache.spark.serializer.KryoSerializer"})
+    assert answer.cannot_reason_about == ("spark.serializer",)
+    assert answer.points[0].settings == {}
+
+
+def test_findings_can_be_applied_by_key() -> None:
+    run = read(SAMPLE)
+    from spark_copilot.orchestration.analyse import analyse_run
+
+    finding = analyse_run(run).findings[0]
+    assert finding.saving is not None
+    point = what_if(run, apply=[finding.key]).points[0]
+    assert point.wall_ms.mid == pytest.approx(run.wall_ms - finding.saving.wall_ms.mid, abs=2)
+    with pytest.raises(UsageError, match="no finding"):
+        what_if(run, apply=["spill@app"])
+
+
+@pytest.mark.parametrize("sizes", ["0", "a", "1,-2"])
+def test_sizes_that_are_none(sizes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["whatif", SAMPLE, "--executors", sizes]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_compare_keys_are_these(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["compare", SAMPLE, HEALTHY, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == ["schema_version", "baseline", "candidate", "verdict", "noise_ms", "contributions", "settings"]
+    assert list(answer["contributions"][0]) == ["what", "delta_ms", "because"]
+    assert list(answer["settings"][0]) == ["key", "from", "to"]
+
+
+def test_contributions_add_up() -> None:
+    a, b = read(SAMPLE), read(HEALTHY)
+    answer = compare(a, b)
+    assert sum(c.delta_ms for c in answer.contributions) == pytest.approx(b.wall_ms - a.wall_ms, abs=1)
+
+
+BASE = {"input_records": 10_000, "input_bytes": 1 << 20}
+
+
+@pytest.mark.parametrize(
+    ("spec", "tail", "verdict", "because"),
+    [
+        pytest.param(StageSpec(ms=[2_000] * 8, columns=BASE), 0, "same", None, id="the same run"),
+        pytest.param(
+            StageSpec(ms=[4_000] * 8, columns={"input_records": 20_000, "input_bytes": 2 << 20}),
+            0,
+            "worse",
+            "rows 80,000 -> 160,000",
+            id="data grew",
+        ),
+        pytest.param(
+            StageSpec(ms=[4_000] * 8, columns=BASE), 0, "worse", "the same work, tasks of 2.0 s -> 4.0 s", id="slower at the same work"
+        ),
+        pytest.param(StageSpec(ms=[500] * 8, columns=BASE), 0, "better", "the same work, tasks of 2.0 s -> 500 ms", id="faster"),
+        pytest.param(StageSpec(ms=[2_000] * 8, columns=BASE), 9_000, "worse", "time in which no task ran", id="the driver"),
+    ],
+)
+def test_verdicts_and_reasons(spec: StageSpec, tail: int, verdict: str, because: str | None) -> None:
+    answer = compare(run_of(StageSpec(ms=[2_000] * 8, columns=BASE)), run_of(spec, tail_ms=tail))
+    assert answer.verdict == verdict
+    assert because is None or answer.contributions[0].because == because
+
+
+def test_a_log_without_an_end_cannot_be_judged() -> None:
+    whole, cut = run_of(StageSpec(ms=[2_000] * 8)), run_of(StageSpec(ms=[2_000] * 8))
+    object.__setattr__(cut.app, "ended_ms", -1)
+    assert compare(whole, cut).verdict == "cannot-tell"
