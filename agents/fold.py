@@ -24,6 +24,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "row-explosion": ("data-skew", "straggler-tasks", "spill", "broadcast-missed", "too-few-partitions"),
     "data-skew": ("straggler-tasks", "spill", "oversized-partitions", "gc-pressure"),
     "slow-node": ("straggler-tasks",),
+    "locality-wait": ("straggler-tasks", "too-few-partitions"),
     "small-files-read": ("too-many-small-tasks", "task-overhead", "missing-partition-filter"),
     "too-many-small-tasks": ("task-overhead",),
     "out-of-memory": ("task-failures", "gc-pressure"),
@@ -36,6 +37,7 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "executor-lost": ("allocation-churn",),
     "allocation-churn": ("idle-executors", "driver-bound"),
     "speculation-waste": ("straggler-tasks",),
+    "locality-wait": ("idle-executors",),
     "large-driver-result": ("driver-bound",),
     "broadcast-too-large": ("driver-bound", "large-driver-result"),
 }

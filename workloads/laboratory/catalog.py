@@ -66,7 +66,7 @@ _ALL = (
         plan.churn_objects,
         ("gc-pressure",),
         ("spill",),
-        conf={"spark.driver.memory": "640m"},
+        conf={"spark.driver.memory": "512m"},
     ),
     Scenario("large-heap", "mended", plan.churn_objects, mends="small-heap", conf={"spark.driver.memory": "4g"}),
     Scenario("row-udf", "fault", plan.row_udf, ("python-udf",)),

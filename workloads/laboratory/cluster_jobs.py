@@ -86,13 +86,12 @@ def bursts(spark: Any, _: Path) -> None:
 
 def waits_for_locality(spark: Any, _: Path) -> None:
     """Cached blocks on one executor; the scheduler waits for it while the others are free."""
-    cached = spark.sparkContext.parallelize(range(1200), 12).cache()
-    cached.count()  # runs as soon as the first executor is there, so all blocks lie on it
-    time.sleep(6)
+    cached = spark.sparkContext.parallelize(range(100), 1).cache()
+    cached.count()  # one block on one executor; every part of the union below prefers that executor
 
     def slowly(rows: Any) -> Any:
         time.sleep(0.9)
         yield sum(1 for _ in rows)
 
     for _i in range(2):
-        cached.mapPartitions(slowly).count()
+        spark.sparkContext.union([cached] * 12).mapPartitions(slowly).count()

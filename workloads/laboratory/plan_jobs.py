@@ -19,19 +19,11 @@ def big_sort(spark: Any, _: Path) -> None:
 
 
 def churn_objects(spark: Any, _: Path) -> None:
-    """Long lists of boxed values on a small heap."""
-    from pyspark.sql.functions import expr
-
-    rows = spark.range(0, 3_000_000, 1, 4).selectExpr("id % 300 as k", "cast(id as string) as s")
-    kept = rows.groupBy("k").agg(expr("collect_list(s) as found")).cache()
-    for text in (
-        "size(found)",
-        "length(array_max(found))",
-        "hash(array_sort(found))",
-        "size(array_distinct(found))",
-        "size(reverse(found))",
-    ):
-        kept.selectExpr(f"sum({text})").collect()
+    """A cache that fills the heap beside work that makes many short-lived objects."""
+    kept = spark.range(0, 2_600_000, 1, 4).selectExpr("id", "split(sha2(cast(id as string), 256), '0') as words").cache()
+    kept.count()
+    for number in range(4):
+        kept.selectExpr(f"size(array_sort(transform(words, w -> concat(w, '{number}', reverse(w))))) as n").selectExpr("sum(n)").collect()
 
 
 def row_udf(spark: Any, _: Path) -> None:
