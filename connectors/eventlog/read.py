@@ -24,11 +24,14 @@ _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_runs(
-    path: str | Path, *, limits: ReadLimits | None = None, progress: Callable[[int], None] | None = None
+    path: str | Path, *, limits: ReadLimits | None = None, progress: Callable[[int], None] | None = None, detail: bool = False
 ) -> Generator[AppRun, None, None]:
     """Every application attempt under a path ("-": standard input), in the order of the names.
 
     A file that is no event log is an error when it was named itself, and is passed over in a directory of many as long as one is.
+
+    With `detail` the runs also hold what Spark's own pages show of each task: metric strings of plan nodes, running tasks, peaks a stage. It
+    takes about twice the time.
 
     Raises:
         NotFound: no such path.
@@ -40,7 +43,7 @@ def read_runs(
     found = False
     for source in locate(Path(path), limits):
         try:
-            for run in _Reader(source, limits, progress).runs():
+            for run in _Reader(source, limits, progress, detail).runs():
                 found = True
                 yield run
         except NotAnEventLog as error:
@@ -60,7 +63,8 @@ def read_run(path: str | Path, *, limits: ReadLimits | None = None) -> AppRun:
 
 
 class _Reader:
-    def __init__(self, source: Source, limits: ReadLimits, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, source: Source, limits: ReadLimits, progress: Callable[[int], None] | None, detail: bool) -> None:
+        self.detail = detail
         self.source, self.limits, self.progress = source, limits, progress
         self.builder = self._fresh()
         self.line = 0  # whole lines before the block in hand
@@ -71,7 +75,7 @@ class _Reader:
         self.known = False  # whether an event has been seen: the input is a log
 
     def _fresh(self) -> Builder:
-        builder = Builder(self.source.name)
+        builder = Builder(self.source.name, detail=self.detail)
         builder.compacted = self.source.compacted
         for issue in self.source.issues:
             builder.issue(issue)
@@ -139,6 +143,9 @@ class _Reader:
             raise cut
 
     def _take(self, lines: list[bytes]) -> None:
+        if self.detail:
+            self._take_detailed(lines)
+            return
         builder = self.builder
         pending = builder.tasks.pending
         decode, end, start = ev.decode_task_end, _TASK_END, _TASK_START
@@ -162,6 +169,24 @@ class _Reader:
             self.known = True
         if len(pending) >= CHUNK:
             builder.tasks.flush()
+        self._count(lines)
+
+    def _take_detailed(self, lines: list[bytes]) -> None:
+        for index, line in enumerate(lines):
+            try:
+                if line.startswith(_TASK_END):
+                    self.builder.task_end(ev.decode_detailed_end(line))
+                    self.known = True
+                elif line.startswith(_TASK_START):
+                    self.builder.task_start(ev.decode_task_start(line))
+                    self.known = True
+                elif line:
+                    self._other(lines, index)
+            except _BAD as error:
+                self._bad(lines, index, error)
+        self._count(lines)
+
+    def _count(self, lines: list[bytes]) -> None:
         self.line += len(lines)
         self.offset += sum(map(len, lines)) + len(lines)
 
@@ -177,6 +202,9 @@ class _Reader:
                 name = ev.decode_name(line).event
                 if not name:
                     raise msgspec.DecodeError("no event name")
+            if name == "SparkListenerTaskStart" and self.detail:
+                self.builder.task_start(ev.decode_task_start(line))
+                return
             if name == "SparkListenerTaskStart":
                 self.builder.tasks.started += 1
                 return
@@ -184,7 +212,7 @@ class _Reader:
             if decoder is None:
                 self._unknown(name)
                 return
-            event = decoder.decode(line)
+            event = ev.decode_detailed_end(line) if self.detail and name == "SparkListenerTaskEnd" else decoder.decode(line)
         except _BAD as error:
             self._bad(lines, index, error)
             return
