@@ -11,14 +11,16 @@ from spark_copilot.connectors.eventlog.build import Builder
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK
 from spark_copilot.connectors.eventlog.decompress import Cut, ReadLimits, blocks
 from spark_copilot.connectors.eventlog.locate import Part, Source, locate
-from spark_copilot.rules_engine.errors import NotAnEventLog
-from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.errors import BadInput, NotAnEventLog, NotFound
+from spark_copilot.rules_engine.facts import Application, AppRun
 from spark_copilot.rules_engine.redact import redact_text
 
 SNIFF_BYTES = 64 << 10
 _TASK_END = b'{"Event":"SparkListenerTaskEnd",'
 _TASK_START = b'{"Event":"SparkListenerTaskStart",'
 _PREFIX = b'{"Event":"'
+_HEADLINES = (b'{"Event":"SparkListenerApplication', b'{"Event":"SparkListenerLogStart"')
+_LISTENER = (b'{"Event":"SparkListener', b'{"Event":"org.apache.spark.')
 _NO_EVENT = "no line of its first 64 KiB is a Spark listener event"
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -62,9 +64,25 @@ def read_run(path: str | Path, *, limits: ReadLimits | None = None) -> AppRun:
         return next(runs)
 
 
+def headlines(path: str | Path, *, limits: ReadLimits | None = None) -> Generator[Application, None, None]:
+    """Name, span and user of every application under a path, without the rest: several times faster than reading it.
+
+    What is no event log is passed over.
+    """
+    limits = limits or ReadLimits()
+    for source in locate(Path(path), limits):
+        try:
+            for run in _Reader(source, limits, None, detail=False, headline=True).runs():
+                yield run.app
+        except (BadInput, NotFound):
+            continue
+
+
 class _Reader:
-    def __init__(self, source: Source, limits: ReadLimits, progress: Callable[[int], None] | None, detail: bool) -> None:
-        self.detail = detail
+    def __init__(
+        self, source: Source, limits: ReadLimits, progress: Callable[[int], None] | None, detail: bool, headline: bool = False
+    ) -> None:
+        self.detail, self.headline = detail, headline
         self.source, self.limits, self.progress = source, limits, progress
         self.builder = self._fresh()
         self.line = 0  # whole lines before the block in hand
@@ -143,6 +161,9 @@ class _Reader:
             raise cut
 
     def _take(self, lines: list[bytes]) -> None:
+        if self.headline:
+            self._take_headline(lines)
+            return
         if self.detail:
             self._take_detailed(lines)
             return
@@ -184,6 +205,14 @@ class _Reader:
                     self._other(lines, index)
             except _BAD as error:
                 self._bad(lines, index, error)
+        self._count(lines)
+
+    def _take_headline(self, lines: list[bytes]) -> None:
+        for index, line in enumerate(lines):
+            if line.startswith(_HEADLINES) or (line and not line.startswith(_PREFIX)):
+                self._other(lines, index)
+            elif not self.known and line.startswith(_LISTENER):
+                self.known = True
         self._count(lines)
 
     def _count(self, lines: list[bytes]) -> None:
