@@ -398,6 +398,8 @@ class Resubmission:
     stage_row: int
     executor_row: int
     duration_ms: int
+    alive: bool = True
+    """Whether the executor was still listed when Spark said so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ class Builder:
             ev.DriverUpdates: self._driver_updates,
             ev.SqlEnd: self._sql_end,
             ev.QueryProgress: self.sql.progress,
-            ev.ExecutorAdded: self.executors.added,
-            ev.ExecutorRemoved: self.executors.removed,
+            ev.ExecutorAdded: self._executor_added,
+            ev.ExecutorRemoved: self._executor_removed,
             ev.BlockManagerAdded: self.executors.block_manager,
             ev.StageExecutorMetrics: self._stage_metrics,
             ev.LogStart: self._log_start,
@@ -117,6 +117,15 @@ class Builder:
         self.live[event.info.task_id] = event
         if self.detail is not None:
             self.detail.task_start(event)
+
+    def _executor_added(self, event: ev.ExecutorAdded) -> None:
+        self.executors.added(event)
+        self.tasks.gone.discard(event.executor)
+
+    def _executor_removed(self, event: ev.ExecutorRemoved) -> None:
+        self.tasks.flush()  # what ended before is counted to a living executor
+        self.executors.removed(event)
+        self.tasks.gone.add(event.executor)
 
     def _job_end(self, event: ev.JobEnd) -> None:
         self.stages.job_end(event)
@@ -185,6 +194,10 @@ class Builder:
 
     def _app_start(self, event: ev.ApplicationStart) -> None:
         self.start = event
+        if event.driver_logs is not None and "driver" in self.executors.by_id:
+            driver = self.executors.by_id["driver"]
+            driver.log_urls = {k: self.mask(v) for k, v in event.driver_logs.items()}
+            driver.attributes = {k: self.mask(v) for k, v in (event.driver_attributes or {}).items()}
 
     def _app_end(self, event: ev.ApplicationEnd) -> None:
         self.ended = event.time
@@ -202,6 +215,8 @@ class Builder:
     def build(self) -> AppRun:
         """The run. The builder is spent afterwards."""
         self.tasks.flush()
+        if self.detail is not None:
+            self.detail.close()
         tasks = self.tasks
         pairs = tasks.stages()
         if len(pairs) and pairs.min() >= 0 and pairs[:, 0].max() < 1 << 40 and pairs[:, 1].max() < 1 << 20:
@@ -242,7 +257,7 @@ class Builder:
 
     def _outside(self) -> list[ev.TaskEnd | ev.TaskStart]:
         """Tasks that have a place and no row of their own: resubmitted and running ones."""
-        return [*self.tasks.resubmitted, *self.live.values()]
+        return [*(end for end, _ in self.tasks.resubmitted), *self.live.values()]
 
     def _running(self, rows: dict[tuple[int, int], int]) -> tuple[RunningTask, ...]:
         executors = {name: row for row, name in enumerate(self.executors.by_id)}
@@ -269,8 +284,9 @@ class Builder:
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
                 max(t.info.finish - t.info.launch, 0),
+                alive,
             )
-            for t in self.tasks.resubmitted
+            for t, alive in self.tasks.resubmitted
         )
 
     def _stage_peaks(self, rows: dict[tuple[int, int], int]) -> dict[tuple[int, int], dict[str, int]]:

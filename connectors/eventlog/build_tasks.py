@@ -89,7 +89,8 @@ class Tasks:
         self._raw_peaks: dict[str, msgspec.Raw] = {}
         self.clamped = 0
         self.detail = False
-        self.resubmitted: list[ev.TaskEnd] = []
+        self.resubmitted: list[tuple[ev.TaskEnd, bool]] = []
+        self.gone: set[str] = set()
         self.stage_peaks: dict[tuple[int, int, str], dict[str, int]] = {}
         self._raw_stage_peaks: dict[tuple[int, int, str], msgspec.Raw] = {}
 
@@ -101,7 +102,7 @@ class Tasks:
         ends = self.pending[:]
         self.pending.clear()
         if any(end.reason.reason == "Resubmitted" for end in ends):
-            self.resubmitted.extend(end for end in ends if end.reason.reason == "Resubmitted")
+            self.resubmitted.extend((end, end.info.executor not in self.gone) for end in ends if end.reason.reason == "Resubmitted")
             ends = [end for end in ends if end.reason.reason != "Resubmitted"]
         if not ends:
             return
@@ -157,6 +158,7 @@ class Tasks:
                 keep_peaks(self.peaks.setdefault(name, {}), decode_peaks(text))
             if self.detail:
                 key = (end.stage, end.stage_attempt, name)
+                self.stage_peaks.setdefault(key, {})
                 if self._raw_stage_peaks.get(key) != raw and (text := bytes(raw)):
                     self._raw_stage_peaks[key] = raw.copy()
                     keep_peaks(self.stage_peaks.setdefault(key, {}), decode_peaks(text))

@@ -303,6 +303,8 @@ class ApplicationStart(Struct, gc=False):
     time: int = field(name="Timestamp", default=MISSING)
     user: str = field(name="User", default="")
     attempt: str | None = field(name="App Attempt ID", default=None)
+    driver_logs: dict[str, str] | None = field(name="Driver Logs", default=None)
+    driver_attributes: dict[str, str] | None = field(name="Driver Attributes", default=None)
 
 
 class ApplicationEnd(Struct, gc=False):

@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 import numpy as np
 
 from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog.scala_order import scala_order
 
 _LARGEST = 1 << 24
 """Tasks of one stage beyond this are not followed: their number is a lie."""
@@ -135,10 +136,15 @@ class SqlDetail:
             if stage not in kept:
                 self._stages.pop(stage, None)
 
+    def close(self) -> None:
+        """Word what still runs at the end of the log."""
+        for execution, one in self._running.items():
+            self.strings[execution] = self._rendered(one)
+
     def _rendered(self, one: _Execution) -> dict[int, str]:
         values: dict[int, list[array[int]]] = {}
         largest: dict[int, tuple[int, int, int, int]] = {}
-        for stage in (self._stages[s] for s in one.stages if s in self._stages):
+        for stage in (self._stages[s] for s in scala_order(one.stages) if s in self._stages):
             for metric, column in stage.values.items():
                 if metric in one.kinds:
                     values.setdefault(metric, []).append(column)

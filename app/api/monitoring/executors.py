@@ -28,7 +28,7 @@ def executor_json(totals: Totals, row: int) -> Json:
     run, executors, tasks = totals.run, totals.run.executors, totals.run.tasks
     rows = np.flatnonzero(tasks.executor_row == row)
     status = tasks.status[rows]
-    lost = [r for r in run.resubmitted if r.executor_row == row]
+    lost = [r for r in run.resubmitted if r.executor_row == row and r.alive]
     active = sum(1 for t in run.running if t.executor_row == row)
     driver = bool(executors.is_driver[row])
     removed = int(executors.removed_ms[row])
@@ -53,7 +53,7 @@ def executor_json(totals: Totals, row: int) -> Json:
         "failedTasks": failed + len(lost),
         "completedTasks": done,
         "totalTasks": done + failed + killed + active,
-        "totalDuration": held if driver else int(tasks.duration_ms[rows].sum()) + sum(r.duration_ms for r in lost),
+        "totalDuration": held if driver else int(tasks.duration_ms[rows].sum()),
         "totalGCTime": peaks.get("TotalGCTime", 0) if driver else total("gc_ms"),
         "totalInputBytes": total("input_bytes"),
         "totalShuffleRead": total("shuffle_read_local_bytes", "shuffle_read_remote_bytes"),
@@ -73,7 +73,7 @@ def executor_json(totals: Totals, row: int) -> Json:
         "totalOffHeapStorageMemory": int(executors.max_off_heap_bytes[row]),
     }
     out["blacklistedInStages"] = []
-    if peaks:
+    if peaks or len(rows):
         out["peakMemoryMetrics"] = peaks_json(peaks)
     out["attributes"] = dict(executors.attributes[row])
     out["resources"] = dict(executors.resources[row])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from spark_copilot.app.api.monitoring.jobs import job_status
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, moment
+from spark_copilot.connectors.eventlog import scala_order
 from spark_copilot.rules_engine.facts import MISSING, SqlExecution
 from spark_copilot.rules_engine.plans import GraphNode, PlanGraph, graph_of
 
@@ -15,7 +16,7 @@ def sql_json(totals: Totals, execution: SqlExecution, *, details: bool, plan: bo
     run = totals.run
     row_of = {int(job): row for row, job in enumerate(run.jobs.job_id)}
     jobs: dict[str, list[int]] = {"RUNNING": [], "SUCCEEDED": [], "FAILED": []}
-    for job in sorted(execution.job_ids):
+    for job in scala_order(execution.job_ids):
         if job in row_of:
             jobs[job_status(totals, row_of[job])].append(job)
     end = execution.completed_ms if execution.completed_ms != MISSING else int(time.time() * 1000)

@@ -126,8 +126,8 @@ def scheduler_delay(totals: Totals, rows: IntColumn) -> IntColumn:
 def task_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> Json | None:
     """TaskMetricDistributions over the tasks that succeeded, None without one."""
     tasks = totals.run.tasks
-    rows = totals.run.task_rows(row)
-    rows = rows[(tasks.status[rows] == SUCCESS) & tasks.has_metrics[rows]]
+    every = totals.run.task_rows(row)
+    rows = every[tasks.status[every] == SUCCESS]  # an end without metrics is read as one with zeros
     if not len(rows):
         return None
 
@@ -139,7 +139,8 @@ def task_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> 
 
     return {
         "quantiles": list(quantiles),
-        "duration": spread(tasks.duration_ms[rows], quantiles),
+        # Spark leaves failed tasks out of its metrics and keeps them in what it derives from times; the count is that of the successful.
+        "duration": spread(tasks.duration_ms[every], quantiles, len(rows)),
         "executorDeserializeTime": of("deserialise_ms"),
         "executorDeserializeCpuTime": of("deserialise_cpu_ns"),
         "executorRunTime": of("run_ms"),
@@ -147,8 +148,8 @@ def task_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> 
         "resultSize": of("result_bytes"),
         "jvmGcTime": of("gc_ms"),
         "resultSerializationTime": of("result_serialisation_ms"),
-        "gettingResultTime": spread(getting_result(totals, rows), quantiles),
-        "schedulerDelay": spread(scheduler_delay(totals, rows), quantiles),
+        "gettingResultTime": spread(getting_result(totals, every), quantiles, len(rows)),
+        "schedulerDelay": spread(scheduler_delay(totals, every), quantiles, len(rows)),
         "peakExecutionMemory": of("peak_execution_memory_bytes"),
         "memoryBytesSpilled": of("memory_spilled_bytes"),
         "diskBytesSpilled": of("disk_spilled_bytes"),
@@ -198,7 +199,7 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
         status = tasks.status[rows]
         lost = [r for r in again if r.executor_row == executor]
         one: Json = {
-            "taskTime": int(tasks.duration_ms[rows].sum()) + sum(r.duration_ms for r in lost),
+            "taskTime": int(tasks.duration_ms[rows].sum()),
             "failedTasks": int((status == FAILED).sum()) + len(lost),
             "succeededTasks": int((status == SUCCESS).sum()),
             "killedTasks": int((status == KILLED).sum()),
@@ -220,7 +221,7 @@ def executor_distributions(totals: Totals, row: int, quantiles: Sequence[float])
     out: Json = {"quantiles": list(quantiles)}
     out |= {name: spread(np.array([one[name] for one in every], dtype=np.int64), quantiles) for name in names}
     peaks = [one["peakMemoryMetrics"] for one in every if "peakMemoryMetrics" in one]
-    rows = quantile_rows(len(peaks), quantiles) if peaks else []
+    rows = quantile_rows(len(peaks), quantiles).tolist() if peaks else []
     out["peakMemoryMetrics"] = {name: [float(sorted(one[name] for one in peaks)[at]) for at in rows] for name in PEAKS}
     return out
 

@@ -44,9 +44,9 @@ def quantile_rows(count: int, quantiles: Sequence[float]) -> npt.NDArray[np.int6
     return np.array([min(int(q * count), count - 1) for q in quantiles], dtype=np.int64)
 
 
-def spread(values: npt.NDArray[Any], quantiles: Sequence[float]) -> list[float]:
-    """The values at the quantiles, as the doubles that Spark prints."""
+def spread(values: npt.NDArray[Any], quantiles: Sequence[float], count: int | None = None) -> list[float]:
+    """The values at the quantiles (of the first `count` of them), as the doubles that Spark prints."""
     if not len(values):
         return [0.0 for _ in quantiles]
-    rows = quantile_rows(len(values), quantiles)
+    rows = quantile_rows(len(values) if count is None else count, quantiles)
     return [float(value) for value in np.sort(values)[rows]]
