@@ -81,9 +81,14 @@ class Builder:
         """Whether nothing of an application has been seen yet."""
         return self.start is None and not self.stages.jobs and not len(self.tasks) and not self.executors.by_id
 
+    @property
+    def full(self) -> bool:
+        """Whether further issues are only counted."""
+        return len(self.issues) >= MAX_ISSUES
+
     def issue(self, text: str) -> None:
         """Note what was wrong, with its place; beyond a few dozen only counted."""
-        if len(self.issues) < MAX_ISSUES:
+        if not self.full:
             self.issues.append(text)
         else:
             self.more_issues += 1

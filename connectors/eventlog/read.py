@@ -270,8 +270,11 @@ class _Reader:
         self.builder = self._fresh()
 
     def _bad(self, lines: list[bytes], index: int, error: Exception) -> None:
-        at = self.offset + sum(map(len, lines[:index])) + index
         self.builder.bad_lines += 1
+        if self.builder.full:  # a block of nothing but bad lines must not cost its square
+            self.builder.more_issues += 1
+            return
+        at = self.offset + sum(map(len, lines[:index])) + index
         reason = "the last line is cut" if self.last else redact_text(str(error)[:160]) or type(error).__name__
         self.builder.truncated |= self.last
         self.builder.issue(f"{self.file}, line {self.line + index + 1}, byte {at}: {reason}")

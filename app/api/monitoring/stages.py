@@ -90,7 +90,7 @@ def stage_json(
         ],
     }
     if details:
-        rows = [int(task) for task in run.task_rows(row)]
+        rows = sorted(run.task_rows(row).tolist(), key=run.tasks.task_id.__getitem__)
         found = [task_json(totals, task) for task in rows]
         out["tasks"] = {str(task["taskId"]): task for task in found if not statuses or task["status"] in statuses}
         out["executorSummary"] = {run.executors.executor_id[executor]: one for executor, one in executor_summaries(totals, row).items()}
