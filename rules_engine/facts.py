@@ -203,6 +203,12 @@ class StageTable(_Table):
     resource_profile: IntColumn = field(default_factory=_empty)
     accumulables: tuple[Mapping[int, tuple[str, str]], ...] = ()
     """Accumulator id -> (name, last value as text), from the stage's completion."""
+    shown_accumulables: tuple[tuple[int, ...], ...] = ()
+    """Ids of the accumulables that the user named, as the UI lists them: neither Spark's own nor SQL metrics."""
+    push_enabled: BoolColumn = field(default_factory=_no)
+    push_mergers: IntColumn = field(default_factory=_empty)
+    described: BoolColumn = field(default_factory=_no)
+    """Whether a job or stage event named it; False for one known from its tasks alone."""
 
     def __len__(self) -> int:
         return len(self.stage_id)
@@ -317,6 +323,8 @@ class SqlExecution:
     job_tags: tuple[str, ...] = ()
     metric_strings: Mapping[int, str] | None = None
     """Spark's own rendering per accumulator ("total (min, med, max …)"), only when the run was read with task-level SQL metrics."""
+    error_message: str | None = None
+    """The end event's own field: empty for success since Spark 3.4, None before and while running."""
     all_metrics: tuple[PlanMetric, ...] = ()
     """Metrics of every plan version, in the order they appeared."""
 
@@ -364,6 +372,34 @@ class Application:
     ended_ms: int
     last_event_ms: int
     attempt: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """A task attempt that began and whose end is not in the log; only in a run that was read in detail."""
+
+    task_id: int
+    index: int
+    attempt: int
+    partition_id: int
+    stage_row: int
+    executor_row: int
+    launch_ms: int
+    locality: int
+    speculative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmission:
+    """A finished task that had to run again because its executor was lost with its output; the new attempt is a task of its own."""
+
+    task_id: int
+    stage_row: int
+    executor_row: int
+    duration_ms: int
+    alive: bool = True
+    """Whether the executor was still listed when Spark said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +430,10 @@ class AppRun:
     """Distinct failure and kill reasons of tasks; `TaskTable.error_row` points here."""
     resource_profiles: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
+    running: tuple[RunningTask, ...] = ()
+    resubmitted: tuple[Resubmission, ...] = ()
+    stage_peaks: Mapping[tuple[int, int], Mapping[str, int]] = field(default_factory=dict)
+    """(stage row, executor row) -> peak executor metrics; only in a run that was read in detail."""
 
     @property
     def started_ms(self) -> int:

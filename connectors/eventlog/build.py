@@ -11,7 +11,18 @@ from spark_copilot.connectors.eventlog.build_executors import Executors
 from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks
-from spark_copilot.rules_engine.facts import MISSING, Application, AppRun, Environment, IntColumn, Quality
+from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
+from spark_copilot.rules_engine.facts import (
+    LOCALITIES,
+    MISSING,
+    Application,
+    AppRun,
+    Environment,
+    IntColumn,
+    Quality,
+    Resubmission,
+    RunningTask,
+)
 from spark_copilot.rules_engine.redact import Redactor, map_texts
 
 MAX_ISSUES = 40
@@ -20,14 +31,18 @@ MAX_ISSUES = 40
 class Builder:
     """Takes events one by one; `build` ends it. `handle` never fails on a decoded event."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, detail: bool = False) -> None:
         self.name = name
+        self.detail = SqlDetail() if detail else None
+        self.live: dict[int, ev.TaskStart] = {}
         self.redactor = Redactor()
         self.mask = mask = self.redactor.text
         self.tasks, self.stages, self.executors, self.sql = Tasks(mask), Stages(mask), Executors(mask), Sql(self.redactor)
+        self.tasks.detail, self.sql.detail = detail, self.detail
         self.version = ""
         self.start: ev.ApplicationStart | None = None
         self.ended = MISSING
+        self.exit_code: int | None = None
         self.latest = MISSING
         self.earliest = MISSING
         self.environment = Environment()
@@ -41,20 +56,19 @@ class Builder:
         self.truncated = self.compacted = False
         self._handlers: dict[type[Any], Callable[[Any], Any]] = {
             ev.JobStart: self._job_start,
-            ev.JobEnd: self.stages.job_end,
-            ev.StageSubmitted: self.stages.submitted,
+            ev.JobEnd: self._job_end,
+            ev.StageSubmitted: self._stage_submitted,
             ev.StageCompleted: self.stages.completed,
-            ev.SqlStart: self.sql.start,
-            ev.SqlUpdate: self.sql.update,
-            ev.SqlMetricUpdates: self.sql.metric_updates,
-            ev.DriverUpdates: self.sql.driver_updates,
-            ev.SqlEnd: self.sql.end,
+            ev.SqlStart: self._sql_plan(self.sql.start),
+            ev.SqlUpdate: self._sql_plan(self.sql.update),
+            ev.SqlMetricUpdates: self._sql_plan(self.sql.metric_updates),
+            ev.DriverUpdates: self._driver_updates,
+            ev.SqlEnd: self._sql_end,
             ev.QueryProgress: self.sql.progress,
-            ev.ExecutorAdded: self.executors.added,
-            ev.ExecutorRemoved: self.executors.removed,
+            ev.ExecutorAdded: self._executor_added,
+            ev.ExecutorRemoved: self._executor_removed,
             ev.BlockManagerAdded: self.executors.block_manager,
-            ev.StageExecutorMetrics: self.executors.stage_metrics,
-            ev.TaskEnd: self.tasks.pending.append,
+            ev.StageExecutorMetrics: self._stage_metrics,
             ev.LogStart: self._log_start,
             ev.ApplicationStart: self._app_start,
             ev.ApplicationEnd: self._app_end,
@@ -67,9 +81,14 @@ class Builder:
         """Whether nothing of an application has been seen yet."""
         return self.start is None and not self.stages.jobs and not len(self.tasks) and not self.executors.by_id
 
+    @property
+    def full(self) -> bool:
+        """Whether further issues are only counted."""
+        return len(self.issues) >= MAX_ISSUES
+
     def issue(self, text: str) -> None:
         """Note what was wrong, with its place; beyond a few dozen only counted."""
-        if len(self.issues) < MAX_ISSUES:
+        if not self.full:
             self.issues.append(text)
         else:
             self.more_issues += 1
@@ -90,8 +109,62 @@ class Builder:
     def task_end(self, event: ev.TaskEnd) -> None:
         """Take a task end."""
         self.tasks.pending.append(event)
+        if self.detail is not None and isinstance(event, ev.DetailedEnd):
+            self.detail.task_end(event)
+            self.live.pop(event.info.task_id, None)
+            event.info.updates = ()
         if len(self.tasks.pending) >= CHUNK:
             self.tasks.flush()
+
+    def task_start(self, event: ev.TaskStart) -> None:
+        """Take a task start; they are decoded only for detail."""
+        self.tasks.started += 1
+        self.live[event.info.task_id] = event
+        if self.detail is not None:
+            self.detail.task_start(event)
+
+    def _executor_added(self, event: ev.ExecutorAdded) -> None:
+        self.executors.added(event)
+        self.tasks.gone.discard(event.executor)
+
+    def _executor_removed(self, event: ev.ExecutorRemoved) -> None:
+        self.tasks.flush()  # what ended before is counted to a living executor
+        self.executors.removed(event)
+        self.tasks.gone.add(event.executor)
+
+    def _job_end(self, event: ev.JobEnd) -> None:
+        self.stages.job_end(event)
+        if self.detail is not None:
+            self.detail.job_end(event.job)
+
+    def _stage_submitted(self, event: ev.StageSubmitted) -> None:
+        self.stages.submitted(event)
+        if self.detail is not None:
+            self.detail.stage_submitted(event.info)
+
+    def _sql_plan(self, take: Callable[[Any], None]) -> Callable[[Any], None]:
+        def handler(event: Any) -> None:
+            take(event)
+            if self.detail is not None:
+                self.detail.metrics(event.id, [(m.accumulator, m.kind) for m in self.sql.get(event.id).metrics.values()])
+
+        return handler
+
+    def _driver_updates(self, event: ev.DriverUpdates) -> None:
+        self.sql.driver_updates(event)
+        if self.detail is not None:
+            self.detail.driver(event.id, event.updates)
+
+    def _sql_end(self, event: ev.SqlEnd) -> None:
+        self.sql.end(event)
+        if self.detail is not None:
+            self.detail.end(event.id)
+
+    def _stage_metrics(self, event: ev.StageExecutorMetrics) -> None:
+        self.executors.stage_metrics(event)
+        if self.detail is not None:
+            key = (event.stage, event.attempt, event.executor)
+            keep_peaks(self.tasks.stage_peaks.setdefault(key, {}), event.metrics)
 
     def _clock(self, event: Any) -> None:
         if isinstance(event, ev.ExecutorAdded | ev.ExecutorRemoved | ev.BlockManagerAdded):
@@ -112,6 +185,8 @@ class Builder:
     def _job_start(self, event: ev.JobStart) -> None:
         execution = self.stages.job_start(event)
         if execution is not None:
+            if self.detail is not None:
+                self.detail.job_start(event.job, execution, event.infos, event.stage_ids or [info.stage for info in event.infos])
             jobs = self.sql.get(execution).jobs
             if event.job not in jobs:
                 jobs.append(event.job)
@@ -124,9 +199,14 @@ class Builder:
 
     def _app_start(self, event: ev.ApplicationStart) -> None:
         self.start = event
+        if event.driver_logs is not None and "driver" in self.executors.by_id:
+            driver = self.executors.by_id["driver"]
+            driver.log_urls = {k: self.mask(v) for k, v in event.driver_logs.items()}
+            driver.attributes = {k: self.mask(v) for k, v in (event.driver_attributes or {}).items()}
 
     def _app_end(self, event: ev.ApplicationEnd) -> None:
         self.ended = event.time
+        self.exit_code = event.exit_code
 
     def _environment(self, event: ev.EnvironmentUpdate) -> None:
         groups = (event.spark, event.system, event.hadoop, event.jvm, event.classpath, event.metrics)
@@ -140,6 +220,8 @@ class Builder:
     def build(self) -> AppRun:
         """The run. The builder is spent afterwards."""
         self.tasks.flush()
+        if self.detail is not None:
+            self.detail.close()
         tasks = self.tasks
         pairs = tasks.stages()
         if len(pairs) and pairs.min() >= 0 and pairs[:, 0].max() < 1 << 40 and pairs[:, 1].max() < 1 << 20:
@@ -147,7 +229,8 @@ class Builder:
         else:  # ids that no Spark gives: slower, and right for them too
             _, first, inverse = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
         distinct = [(int(stage), int(attempt)) for stage, attempt in pairs[first]]
-        rows = self.stages.rows(distinct)
+        extra = [(t.stage, t.stage_attempt) for t in self._outside()]
+        rows = self.stages.rows([*distinct, *extra])
         stage_rows = np.array([rows[key] for key in distinct], dtype=np.int64)[inverse.reshape(-1)]
         table, wrong = tasks.table(stage_rows, self._executor_rows(), len(tasks.errors))
         for what, count in wrong.items():
@@ -171,13 +254,60 @@ class Builder:
             errors=tuple(tasks.errors),
             resource_profiles=self.profiles,
             quality=self._quality(missing),
+            running=self._running(rows),
+            resubmitted=self._resubmitted(rows),
+            stage_peaks=self._stage_peaks(rows),
         )
         return self.redactor.everywhere(run)
+
+    def _outside(self) -> list[ev.TaskEnd | ev.TaskStart]:
+        """Tasks that have a place and no row of their own: resubmitted and running ones."""
+        return [*(end for end, _ in self.tasks.resubmitted), *self.live.values()]
+
+    def _running(self, rows: dict[tuple[int, int], int]) -> tuple[RunningTask, ...]:
+        executors = {name: row for row, name in enumerate(self.executors.by_id)}
+        return tuple(
+            RunningTask(
+                t.info.task_id,
+                t.info.index,
+                t.info.attempt,
+                t.info.partition if t.info.partition >= 0 else t.info.index,
+                rows[t.stage, t.stage_attempt],
+                executors[self.executors.get(t.info.executor).id],
+                t.info.launch,
+                LOCALITIES.index(t.info.locality) if t.info.locality in LOCALITIES else MISSING,
+                t.info.speculative,
+            )
+            for t in self.live.values()
+        )
+
+    def _resubmitted(self, rows: dict[tuple[int, int], int]) -> tuple[Resubmission, ...]:
+        executors = {name: row for row, name in enumerate(self.executors.by_id)}
+        return tuple(
+            Resubmission(
+                t.info.task_id,
+                rows[t.stage, t.stage_attempt],
+                executors[self.executors.get(t.info.executor).id],
+                max(t.info.finish - t.info.launch, 0),
+                alive,
+            )
+            for t, alive in self.tasks.resubmitted
+        )
+
+    def _stage_peaks(self, rows: dict[tuple[int, int], int]) -> dict[tuple[int, int], dict[str, int]]:
+        executors = {name: row for row, name in enumerate(self.executors.by_id)}
+        return {
+            (rows[stage, attempt], executors[self.executors.get(name).id]): peaks
+            for (stage, attempt, name), peaks in self.tasks.stage_peaks.items()
+            if (stage, attempt) in rows and self.executors.get(name).id in executors
+        }
 
     def _executor_rows(self) -> IntColumn:
         for name, host in self.tasks.hosts.items():
             one = self.executors.get(name)
             one.host = one.host or host
+        for task in self._outside():
+            self.executors.get(task.info.executor)
         for name, peaks in self.tasks.peaks.items():
             keep_peaks(self.executors.get(name).peaks, peaks)
         row_of = {name: row for row, name in enumerate(self.executors.by_id)}
@@ -204,6 +334,7 @@ class Builder:
             ended_ms=ended,
             last_event_ms=max(self.latest, begun),
             attempt=start.attempt,
+            exit_code=self.exit_code,
         )
 
     def _quality(self, missing: int) -> Quality:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
 from spark_copilot.rules_engine.facts import MISSING, PlanMetric, PlanNode, SqlExecution, StreamProgress
 from spark_copilot.rules_engine.redact import Redactor
 
@@ -50,6 +51,7 @@ class Execution:
     submitted: int = MISSING
     completed: int = MISSING
     error: str | None = None
+    message: str | None = None
     first: PlanNode | None = None
     last: PlanNode | None = None
     replans: int = 0
@@ -67,6 +69,7 @@ class Sql:
         self.redactor, self.mask = redactor, redactor.text
         self.by_id: dict[int, Execution] = {}
         self.streaming: list[StreamProgress] = []
+        self.detail: SqlDetail | None = None
 
     def get(self, execution_id: int) -> Execution:
         """The execution, made when an event names it first."""
@@ -112,7 +115,8 @@ class Sql:
         """SparkListenerSQLExecutionEnd."""
         one = self.get(event.id)
         one.completed = event.time
-        one.error = self.mask(event.error) if event.error else None
+        one.message = None if event.error is None else self.mask(event.error)
+        one.error = one.message or None
 
     def progress(self, event: ev.QueryProgress) -> None:
         """QueryProgressEvent of Structured Streaming."""
@@ -154,6 +158,8 @@ class Sql:
                 metrics={m: totals.get(m, 0) + one.driver.get(m, 0) for m in one.metrics if m in totals or m in one.driver},
                 modified_configs=one.configs,
                 job_tags=one.tags,
+                error_message=one.message,
+                metric_strings=None if self.detail is None else self.detail.strings.get(one.id, {}),
                 all_metrics=tuple(one.metrics.values()),
             )
             for one in self.by_id.values()

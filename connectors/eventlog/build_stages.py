@@ -32,6 +32,10 @@ class Stage:
     description: str | None = None
     profile: int = 0
     accumulables: dict[int, tuple[str, str]] = field(default_factory=dict)
+    shown: tuple[int, ...] = ()
+    push_enabled: bool = False
+    push_mergers: int = 0
+    described: bool = False
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class Stages:
     def _describe(self, info: ev.StageInfo) -> Stage:
         stage, mask = self.get(info.stage, info.attempt), self.mask
         stage.name, stage.details = mask(info.name), mask(info.details)
+        stage.push_enabled, stage.push_mergers, stage.described = info.push_enabled, info.push_mergers, True
         stage.tasks, stage.parents, stage.profile = max(info.tasks, 0), info.parents, info.profile
         stage.rdds = tuple(
             RddInfo(
@@ -139,6 +144,7 @@ class Stages:
         stage.completed = info.completed
         stage.failure = _masked(info.failure, self.mask)
         mask = self.mask
+        stage.shown = tuple(a.id for a in info.accumulables if a.name is not None and not a.internal and a.metadata != "sql")
         for a in info.accumulables:
             stage.accumulables[a.id] = (mask(a.name or ""), mask(a.value) if isinstance(a.value, str) else str(a.value))
             if a.metadata == "sql" and (total := _whole(a.value)) is not None:
@@ -172,6 +178,10 @@ class Stages:
             pool=tuple(s.pool for s in every),
             description=tuple(s.description for s in every),
             resource_profile=column(s.profile for s in every),
+            shown_accumulables=tuple(s.shown for s in every),
+            push_enabled=np.array([s.push_enabled for s in every], dtype=np.bool_),
+            push_mergers=column(s.push_mergers for s in every),
+            described=np.array([s.described for s in every], dtype=np.bool_),
             accumulables=tuple(s.accumulables for s in every),
         )
 

@@ -88,13 +88,22 @@ class Tasks:
         self.peaks: dict[str, dict[str, int]] = {}
         self._raw_peaks: dict[str, msgspec.Raw] = {}
         self.clamped = 0
+        self.detail = False
+        self.resubmitted: list[tuple[ev.TaskEnd, bool]] = []
+        self.gone: set[str] = set()
+        self.stage_peaks: dict[tuple[int, int, str], dict[str, int]] = {}
+        self._raw_stage_peaks: dict[tuple[int, int, str], msgspec.Raw] = {}
 
     def __len__(self) -> int:
         return len(self.executor) + len(self.pending)
 
     def flush(self) -> None:
         """Empty the pending ends into the columns."""
-        ends, self.pending = self.pending, []
+        ends = self.pending[:]
+        self.pending.clear()
+        if any(end.reason.reason == "Resubmitted" for end in ends):
+            self.resubmitted.extend((end, end.info.executor not in self.gone) for end in ends if end.reason.reason == "Resubmitted")
+            ends = [end for end in ends if end.reason.reason != "Resubmitted"]
         if not ends:
             return
         start = len(self.executor)
@@ -147,6 +156,12 @@ class Tasks:
             if self._raw_peaks.get(name) != raw and (text := bytes(raw)):
                 self._raw_peaks[name] = raw.copy()
                 keep_peaks(self.peaks.setdefault(name, {}), decode_peaks(text))
+            if self.detail:
+                key = (end.stage, end.stage_attempt, name)
+                self.stage_peaks.setdefault(key, {})
+                if self._raw_stage_peaks.get(key) != raw and (text := bytes(raw)):
+                    self._raw_stage_peaks[key] = raw.copy()
+                    keep_peaks(self.stage_peaks.setdefault(key, {}), decode_peaks(text))
 
     def stages(self) -> IntColumn:
         """Stage id and attempt of each task, shape (n_tasks, 2)."""

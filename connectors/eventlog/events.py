@@ -151,6 +151,34 @@ class TaskEnd(Struct, gc=False):
     metrics: TaskMetrics | None = field(name="Task Metrics", default=None)
 
 
+class TaskUpdate(Struct, gc=False):
+    """What one task added to an accumulator."""
+
+    id: int = field(name="ID")
+    update: Any = field(name="Update", default=None)
+    metadata: str | None = field(name="Metadata", default=None)
+
+
+class DetailedInfo(TaskInfo, gc=False):
+    """`Task Info` with the accumulator updates, which are the larger part of a line."""
+
+    updates: tuple[TaskUpdate, ...] = field(name="Accumulables", default=())
+
+
+class DetailedEnd(TaskEnd, gc=False, kw_only=True):
+    """A task end read in detail."""
+
+    info: DetailedInfo = field(name="Task Info")
+
+
+class TaskStart(Struct, gc=False):
+    """A task attempt that began."""
+
+    info: TaskInfo = field(name="Task Info")
+    stage: int = field(name="Stage ID")
+    stage_attempt: int = field(name="Stage Attempt ID", default=0)
+
+
 class StorageLevel(Struct, gc=False):
     """How an RDD is kept."""
 
@@ -183,6 +211,7 @@ class Accumulable(Struct, gc=False):
     name: str | None = field(name="Name", default=None)
     value: Any = field(name="Value", default=None)
     metadata: str | None = field(name="Metadata", default=None)
+    internal: bool = field(name="Internal", default=False)
 
 
 class StageInfo(Struct, gc=False):
@@ -200,6 +229,8 @@ class StageInfo(Struct, gc=False):
     failure: str | None = field(name="Failure Reason", default=None)
     accumulables: tuple[Accumulable, ...] = field(name="Accumulables", default=())
     profile: int = field(name="Resource Profile Id", default=0)
+    push_enabled: bool = field(name="Shuffle Push Enabled", default=False)
+    push_mergers: int = field(name="Shuffle Push Mergers Count", default=0)
 
 
 class Properties(Struct, gc=False):
@@ -272,12 +303,15 @@ class ApplicationStart(Struct, gc=False):
     time: int = field(name="Timestamp", default=MISSING)
     user: str = field(name="User", default="")
     attempt: str | None = field(name="App Attempt ID", default=None)
+    driver_logs: dict[str, str] | None = field(name="Driver Logs", default=None)
+    driver_attributes: dict[str, str] | None = field(name="Driver Attributes", default=None)
 
 
 class ApplicationEnd(Struct, gc=False):
     """The end of the application."""
 
     time: int = field(name="Timestamp", default=MISSING)
+    exit_code: int | None = field(name="ExitCode", default=None)
 
 
 class EnvironmentUpdate(Struct, gc=False):
@@ -518,4 +552,6 @@ DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kin
 DECODERS.update({name: msgspec.json.Decoder(ExecutorMark) for name in EXCLUSIONS})
 decode_name = msgspec.json.Decoder(Named).decode
 decode_task_end = msgspec.json.Decoder(TaskEnd).decode
+decode_detailed_end = msgspec.json.Decoder(DetailedEnd).decode
+decode_task_start = msgspec.json.Decoder(TaskStart).decode
 decode_mapping = msgspec.json.Decoder(Any).decode

@@ -1,0 +1,83 @@
+"""`/executors` and `/allexecutors`: ExecutorSummary."""
+
+import time
+
+import numpy as np
+
+from spark_copilot.app.api.monitoring.totals import Totals
+from spark_copilot.app.api.monitoring.values import Json, peaks_json, put_moment
+from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS, AppRun
+
+
+def listed_rows(run: AppRun) -> list[int]:
+    """Executors in the order of the listing: by id, as text."""
+    return sorted(
+        (row for row in range(len(run.executors)) if run.executors.added_ms[row] != MISSING), key=lambda row: run.executors.executor_id[row]
+    )
+
+
+def task_cpus(run: AppRun, profile: int) -> int:
+    """Cores a task of this resource profile takes."""
+    asked = (run.resource_profiles.get(profile) or {}).get("task", {}).get("cpus", {})
+    amount = asked.get("Amount") if isinstance(asked, dict) else None
+    return max(int(amount), 1) if isinstance(amount, int | float) else run.task_cpus
+
+
+def executor_json(totals: Totals, row: int) -> Json:
+    """ExecutorSummary of one executor or the driver."""
+    run, executors, tasks = totals.run, totals.run.executors, totals.run.tasks
+    rows = np.flatnonzero(tasks.executor_row == row)
+    status = tasks.status[rows]
+    lost = [r for r in run.resubmitted if r.executor_row == row and r.alive]
+    active = sum(1 for t in run.running if t.executor_row == row)
+    driver = bool(executors.is_driver[row])
+    removed = int(executors.removed_ms[row])
+    peaks = executors.peaks[row]
+    done, failed, killed = (int((status == code).sum()) for code in (SUCCESS, FAILED, KILLED))
+
+    def total(*names: str) -> int:
+        return int(sum(totals.metric(name)[rows].sum() for name in names))
+
+    held = run.wall_ms if run.complete else int(time.time() * 1000) - run.started_ms
+    out: Json = {"id": executors.executor_id[row]}
+    if executors.host_port[row]:
+        out["hostPort"] = executors.host_port[row]
+    out |= {
+        "isActive": removed == MISSING,
+        "rddBlocks": 0,
+        "memoryUsed": 0,
+        "diskUsed": 0,
+        "totalCores": int(executors.cores[row]),
+        "maxTasks": int(executors.cores[row]) // task_cpus(run, int(executors.resource_profile[row])),
+        "activeTasks": active,
+        "failedTasks": failed + len(lost),
+        "completedTasks": done,
+        "totalTasks": done + failed + killed + active,
+        "totalDuration": held if driver else int(tasks.duration_ms[rows].sum()),
+        "totalGCTime": peaks.get("TotalGCTime", 0) if driver else total("gc_ms"),
+        "totalInputBytes": total("input_bytes"),
+        "totalShuffleRead": total("shuffle_read_local_bytes", "shuffle_read_remote_bytes"),
+        "totalShuffleWrite": total("shuffle_write_bytes"),
+        "isBlacklisted": bool(executors.excluded[row]),
+        "maxMemory": int(executors.max_memory_bytes[row]),
+    }
+    put_moment(out, "addTime", int(executors.added_ms[row]))
+    if removed != MISSING:
+        put_moment(out, "removeTime", removed)
+        out["removeReason"] = executors.removed_reason[row] or ""
+    out["executorLogs"] = dict(executors.log_urls[row])
+    out["memoryMetrics"] = {
+        "usedOnHeapStorageMemory": 0,
+        "usedOffHeapStorageMemory": 0,
+        "totalOnHeapStorageMemory": int(executors.max_on_heap_bytes[row]),
+        "totalOffHeapStorageMemory": int(executors.max_off_heap_bytes[row]),
+    }
+    out["blacklistedInStages"] = []
+    if peaks or len(rows):
+        out["peakMemoryMetrics"] = peaks_json(peaks)
+    out["attributes"] = dict(executors.attributes[row])
+    out["resources"] = dict(executors.resources[row])
+    out["resourceProfileId"] = int(executors.resource_profile[row])
+    out["isExcluded"] = bool(executors.excluded[row])
+    out["excludedInStages"] = []
+    return out

@@ -1,0 +1,291 @@
+"""`/stages`: StageData with its tasks, summaries and quantiles."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spark_copilot.app.api.monitoring.totals import Totals
+from spark_copilot.app.api.monitoring.values import PEAKS, Json, peaks_json, put_moment, quantile_rows, spread
+from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn
+
+SUMS = {
+    "executorDeserializeTime": "deserialise_ms", "executorDeserializeCpuTime": "deserialise_cpu_ns", "executorRunTime": "run_ms",
+    "executorCpuTime": "cpu_ns", "resultSize": "result_bytes", "jvmGcTime": "gc_ms", "resultSerializationTime": "result_serialisation_ms",
+    "memoryBytesSpilled": "memory_spilled_bytes", "diskBytesSpilled": "disk_spilled_bytes", "peakExecutionMemory": "peak_execution_memory_bytes",
+    "inputBytes": "input_bytes", "inputRecords": "input_records", "outputBytes": "output_bytes", "outputRecords": "output_records",
+    "shuffleRemoteBlocksFetched": "shuffle_read_remote_blocks", "shuffleLocalBlocksFetched": "shuffle_read_local_blocks",
+    "shuffleFetchWaitTime": "fetch_wait_ms", "shuffleRemoteBytesRead": "shuffle_read_remote_bytes",
+    "shuffleRemoteBytesReadToDisk": "shuffle_read_remote_to_disk_bytes", "shuffleLocalBytesRead": "shuffle_read_local_bytes",
+    "shuffleReadBytes": "", "shuffleReadRecords": "shuffle_read_records", "shuffleCorruptMergedBlockChunks": "corrupt_merged_block_chunks",
+    "shuffleMergedFetchFallbackCount": "merged_fetch_fallback_count", "shuffleMergedRemoteBlocksFetched": "merged_remote_blocks_fetched",
+    "shuffleMergedLocalBlocksFetched": "merged_local_blocks_fetched", "shuffleMergedRemoteChunksFetched": "merged_remote_chunks_fetched",
+    "shuffleMergedLocalChunksFetched": "merged_local_chunks_fetched", "shuffleMergedRemoteBytesRead": "merged_remote_bytes_read",
+    "shuffleMergedLocalBytesRead": "merged_local_bytes_read", "shuffleRemoteReqsDuration": "remote_requests_ms",
+    "shuffleMergedRemoteReqsDuration": "merged_remote_requests_ms", "shuffleWriteBytes": "shuffle_write_bytes",
+    "shuffleWriteTime": "shuffle_write_ns", "shuffleWriteRecords": "shuffle_write_records",
+}  # fmt: skip
+"""Fields of StageData that are sums over all attempts of its tasks."""
+
+PUSH_NAMES = (
+    "corruptMergedBlockChunks", "mergedFetchFallbackCount", "remoteMergedBlocksFetched", "localMergedBlocksFetched", "remoteMergedChunksFetched",
+    "localMergedChunksFetched", "remoteMergedBytesRead", "localMergedBytesRead", "remoteMergedReqsDuration",
+)  # fmt: skip
+"""The REST names of `PUSH_READ`."""
+
+
+def stage_status(run: AppRun, row: int) -> str:
+    """ACTIVE, COMPLETE, FAILED, PENDING or SKIPPED."""
+    stages = run.stages
+    if stages.skipped[row]:
+        return "SKIPPED"
+    if stages.failed[row]:
+        return "FAILED"
+    if stages.completed_ms[row] != MISSING:
+        return "COMPLETE"
+    return "ACTIVE" if stages.submitted_ms[row] != MISSING else "PENDING"
+
+
+def listed_rows(run: AppRun) -> list[int]:
+    """Stage attempts in the order of the listing: newest first."""
+    stages = run.stages
+    rows = [row for row in range(len(stages)) if stages.described[row]]
+    return sorted(rows, key=lambda row: (int(stages.stage_id[row]), int(stages.attempt[row])), reverse=True)
+
+
+def stage_json(
+    totals: Totals, row: int, *, summaries: Sequence[float] | None = None, details: bool = False, statuses: Sequence[str] = ()
+) -> Json:
+    """StageData of one attempt; with `summaries`, its distributions at these quantiles; with `details`, its tasks and executors."""
+    run, stages = totals.run, totals.run.stages
+    counts = totals.stage_status
+    out: Json = {
+        "status": stage_status(run, row),
+        "stageId": int(stages.stage_id[row]),
+        "attemptId": int(stages.attempt[row]),
+        "numTasks": int(stages.n_tasks[row]),
+        "numActiveTasks": int(totals.stage_active[row]),
+        "numCompleteTasks": int(counts[SUCCESS][row]),
+        "numFailedTasks": int(counts[FAILED][row]),
+        "numKilledTasks": int(counts[KILLED][row]),
+        "numCompletedIndices": totals.completed_indices([row]),
+    }
+    put_moment(out, "submissionTime", int(stages.submitted_ms[row]))
+    put_moment(out, "firstTaskLaunchedTime", int(totals.stage_first_launch[row]))
+    put_moment(out, "completionTime", int(stages.completed_ms[row]))
+    if stages.failure_reason[row] is not None:
+        out["failureReason"] = stages.failure_reason[row]
+    sums = totals.stage_sums
+    for name, column in SUMS.items():
+        out[name] = int(sums[column][row]) if column else out["shuffleRemoteBytesRead"] + out["shuffleLocalBytesRead"]
+    out["name"] = stages.name[row]
+    if stages.description[row] is not None:
+        out["description"] = stages.description[row]
+    out |= {
+        "details": stages.details[row],
+        "schedulingPool": stages.pool[row],
+        "rddIds": [rdd.rdd_id for rdd in stages.rdds[row]],
+        "accumulatorUpdates": [
+            {"id": key, "name": stages.accumulables[row][key][0], "value": stages.accumulables[row][key][1]}
+            for key in stages.shown_accumulables[row]
+        ],
+    }
+    if details:
+        rows = sorted(run.task_rows(row).tolist(), key=run.tasks.task_id.__getitem__)
+        found = [task_json(totals, task) for task in rows]
+        out["tasks"] = {str(task["taskId"]): task for task in found if not statuses or task["status"] in statuses}
+        out["executorSummary"] = {run.executors.executor_id[executor]: one for executor, one in executor_summaries(totals, row).items()}
+    out["killedTasksSummary"] = totals.killed_summary(run.task_rows(row))
+    out["resourceProfileId"] = int(stages.resource_profile[row])
+    mine = [peaks for (stage, _), peaks in run.stage_peaks.items() if stage == row]
+    if mine:
+        out["peakExecutorMetrics"] = peaks_json({name: max(peaks.get(name, 0) for peaks in mine) for name in PEAKS})
+    if summaries is not None and stages.submitted_ms[row] != MISSING:
+        distributions = task_distributions(totals, row, summaries)
+        if distributions is not None:
+            out["taskMetricsDistributions"] = distributions
+        out["executorMetricsDistributions"] = executor_distributions(totals, row, summaries)
+    out["isShufflePushEnabled"] = bool(stages.push_enabled[row])
+    out["shuffleMergersCount"] = int(stages.push_mergers[row])
+    return out
+
+
+def getting_result(totals: Totals, rows: IntColumn) -> IntColumn:
+    """How long the driver fetched each task's result."""
+    tasks = totals.run.tasks
+    begun = tasks.getting_result_ms[rows]
+    return np.where(begun > 0, tasks.finish_ms[rows] - begun, 0)
+
+
+def scheduler_delay(totals: Totals, rows: IntColumn) -> IntColumn:
+    """Time of each task that belongs to nobody: Spark's formula."""
+    used = sum(totals.metric(name)[rows] for name in ("run_ms", "deserialise_ms", "result_serialisation_ms"))
+    delay: IntColumn = np.maximum(totals.run.tasks.duration_ms[rows] - used - getting_result(totals, rows), 0)
+    return delay
+
+
+def task_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> Json | None:
+    """TaskMetricDistributions over the tasks that succeeded, None without one."""
+    tasks = totals.run.tasks
+    every = totals.run.task_rows(row)
+    rows = every[tasks.status[every] == SUCCESS]  # an end without metrics is read as one with zeros
+    if not len(rows):
+        return None
+
+    def of(name: str) -> list[float]:
+        return spread(totals.metric(name)[rows], quantiles)
+
+    def both(first: str, second: str) -> list[float]:
+        return spread(totals.metric(first)[rows] + totals.metric(second)[rows], quantiles)
+
+    return {
+        "quantiles": list(quantiles),
+        # Spark leaves failed tasks out of its metrics and keeps them in what it derives from times; the count is that of the successful.
+        "duration": spread(tasks.duration_ms[every], quantiles, len(rows)),
+        "executorDeserializeTime": of("deserialise_ms"),
+        "executorDeserializeCpuTime": of("deserialise_cpu_ns"),
+        "executorRunTime": of("run_ms"),
+        "executorCpuTime": of("cpu_ns"),
+        "resultSize": of("result_bytes"),
+        "jvmGcTime": of("gc_ms"),
+        "resultSerializationTime": of("result_serialisation_ms"),
+        "gettingResultTime": spread(getting_result(totals, every), quantiles, len(rows)),
+        "schedulerDelay": spread(scheduler_delay(totals, every), quantiles, len(rows)),
+        "peakExecutionMemory": of("peak_execution_memory_bytes"),
+        "memoryBytesSpilled": of("memory_spilled_bytes"),
+        "diskBytesSpilled": of("disk_spilled_bytes"),
+        "inputMetrics": {"bytesRead": of("input_bytes"), "recordsRead": of("input_records")},
+        "outputMetrics": {"bytesWritten": of("output_bytes"), "recordsWritten": of("output_records")},
+        "shuffleReadMetrics": {
+            "readBytes": both("shuffle_read_local_bytes", "shuffle_read_remote_bytes"),
+            "readRecords": of("shuffle_read_records"),
+            "remoteBlocksFetched": of("shuffle_read_remote_blocks"),
+            "localBlocksFetched": of("shuffle_read_local_blocks"),
+            "fetchWaitTime": of("fetch_wait_ms"),
+            "remoteBytesRead": of("shuffle_read_remote_bytes"),
+            "remoteBytesReadToDisk": of("shuffle_read_remote_to_disk_bytes"),
+            "totalBlocksFetched": both("shuffle_read_remote_blocks", "shuffle_read_local_blocks"),
+            "remoteReqsDuration": of("remote_requests_ms"),
+            "shufflePushReadMetricsDist": {
+                rest: spread(totals.push(name)[rows], quantiles) for rest, name in zip(PUSH_NAMES, PUSH_READ, strict=True)
+            },
+        },
+        "shuffleWriteMetrics": {
+            "writeBytes": of("shuffle_write_bytes"),
+            "writeRecords": of("shuffle_write_records"),
+            "writeTime": of("shuffle_write_ns"),
+        },
+    }
+
+
+_EXECUTOR_SUMS = {
+    "inputBytes": ("input_bytes",), "inputRecords": ("input_records",), "outputBytes": ("output_bytes",), "outputRecords": ("output_records",),
+    "shuffleRead": ("shuffle_read_local_bytes", "shuffle_read_remote_bytes"), "shuffleReadRecords": ("shuffle_read_records",),
+    "shuffleWrite": ("shuffle_write_bytes",), "shuffleWriteRecords": ("shuffle_write_records",),
+    "memoryBytesSpilled": ("memory_spilled_bytes",), "diskBytesSpilled": ("disk_spilled_bytes",),
+}  # fmt: skip
+
+
+def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
+    """ExecutorStageSummary by executor row, for those that ran tasks of the stage."""
+    run, tasks = totals.run, totals.run.tasks
+    mine = run.task_rows(row)
+    again = [r for r in run.resubmitted if r.stage_row == row]
+    executors = sorted(
+        {int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | {e for s, e in run.stage_peaks if s == row}
+    )
+    out: dict[int, Json] = {}
+    for executor in executors:
+        rows = mine[tasks.executor_row[mine] == executor]
+        status = tasks.status[rows]
+        lost = [r for r in again if r.executor_row == executor]
+        one: Json = {
+            "taskTime": int(tasks.duration_ms[rows].sum()),
+            "failedTasks": int((status == FAILED).sum()) + len(lost),
+            "succeededTasks": int((status == SUCCESS).sum()),
+            "killedTasks": int((status == KILLED).sum()),
+        }
+        one |= {name: int(sum(totals.metric(column)[rows].sum() for column in columns)) for name, columns in _EXECUTOR_SUMS.items()}
+        one["isBlacklistedForStage"] = False
+        peaks = run.stage_peaks.get((row, executor))
+        if peaks is not None:
+            one["peakMemoryMetrics"] = peaks_json(peaks)
+        one["isExcludedForStage"] = False
+        out[executor] = one
+    return out
+
+
+def executor_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> Json:
+    """ExecutorMetricsDistributions: the quantiles over the stage's executors."""
+    every = list(executor_summaries(totals, row).values())
+    names = ("taskTime", "failedTasks", "succeededTasks", "killedTasks", *_EXECUTOR_SUMS)
+    out: Json = {"quantiles": list(quantiles)}
+    out |= {name: spread(np.array([one[name] for one in every], dtype=np.int64), quantiles) for name in names}
+    peaks = [one["peakMemoryMetrics"] for one in every if "peakMemoryMetrics" in one]
+    rows = quantile_rows(len(peaks), quantiles).tolist() if peaks else []
+    out["peakMemoryMetrics"] = {name: [float(sorted(one[name] for one in peaks)[at]) for at in rows] for name in PEAKS}
+    return out
+
+
+_TASK_METRICS = {
+    "executorDeserializeTime": "deserialise_ms", "executorDeserializeCpuTime": "deserialise_cpu_ns", "executorRunTime": "run_ms",
+    "executorCpuTime": "cpu_ns", "resultSize": "result_bytes", "jvmGcTime": "gc_ms", "resultSerializationTime": "result_serialisation_ms",
+    "memoryBytesSpilled": "memory_spilled_bytes", "diskBytesSpilled": "disk_spilled_bytes", "peakExecutionMemory": "peak_execution_memory_bytes",
+}  # fmt: skip
+
+
+def task_json(totals: Totals, row: int) -> Json:
+    """TaskData of one ended attempt."""
+    run, tasks = totals.run, totals.run.tasks
+    executor = int(tasks.executor_row[row])
+    locality = int(tasks.locality[row])
+    rows = np.array([row], dtype=np.int64)
+    out: Json = {
+        "taskId": int(tasks.task_id[row]),
+        "index": int(tasks.index[row]),
+        "attempt": int(tasks.attempt[row]),
+        "partitionId": int(tasks.partition_id[row]),
+    }
+    put_moment(out, "launchTime", int(tasks.launch_ms[row]))
+    if tasks.getting_result_ms[row] > 0:
+        put_moment(out, "resultFetchStart", int(tasks.getting_result_ms[row]))
+    out |= {
+        "duration": int(tasks.duration_ms[row]),
+        "executorId": run.executors.executor_id[executor],
+        "host": run.executors.host[executor],
+        "status": ("SUCCESS", "FAILED", "KILLED")[int(tasks.status[row])],
+        "taskLocality": LOCALITIES[locality] if locality != MISSING else "ANY",
+        "speculative": bool(tasks.speculative[row]),
+        "accumulatorUpdates": [],
+    }
+    if tasks.error_row[row] != MISSING:
+        out["errorMessage"] = run.errors[int(tasks.error_row[row])]
+    if tasks.has_metrics[row]:
+        m = {rest: int(totals.metric(name)[row]) for rest, name in _TASK_METRICS.items()}
+        push = {rest: int(totals.push(name)[row]) for rest, name in zip(PUSH_NAMES, PUSH_READ, strict=True)}
+        out["taskMetrics"] = m | {
+            "inputMetrics": {"bytesRead": int(totals.metric("input_bytes")[row]), "recordsRead": int(totals.metric("input_records")[row])},
+            "outputMetrics": {
+                "bytesWritten": int(totals.metric("output_bytes")[row]),
+                "recordsWritten": int(totals.metric("output_records")[row]),
+            },
+            "shuffleReadMetrics": {
+                "remoteBlocksFetched": int(totals.metric("shuffle_read_remote_blocks")[row]),
+                "localBlocksFetched": int(totals.metric("shuffle_read_local_blocks")[row]),
+                "fetchWaitTime": int(totals.metric("fetch_wait_ms")[row]),
+                "remoteBytesRead": int(totals.metric("shuffle_read_remote_bytes")[row]),
+                "remoteBytesReadToDisk": int(totals.metric("shuffle_read_remote_to_disk_bytes")[row]),
+                "localBytesRead": int(totals.metric("shuffle_read_local_bytes")[row]),
+                "recordsRead": int(totals.metric("shuffle_read_records")[row]),
+                "remoteReqsDuration": int(totals.metric("remote_requests_ms")[row]),
+                "shufflePushReadMetrics": push,
+            },
+            "shuffleWriteMetrics": {
+                "bytesWritten": int(totals.metric("shuffle_write_bytes")[row]),
+                "writeTime": int(totals.metric("shuffle_write_ns")[row]),
+                "recordsWritten": int(totals.metric("shuffle_write_records")[row]),
+            },
+        }
+    out["executorLogs"] = dict(run.executors.log_urls[executor])
+    out["schedulerDelay"] = int(scheduler_delay(totals, rows)[0]) if tasks.has_metrics[row] else 0
+    out["gettingResultTime"] = int(getting_result(totals, rows)[0])
+    return out

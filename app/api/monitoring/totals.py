@@ -1,0 +1,90 @@
+"""A run's sums by stage and by executor, made once: every listing is a look-up in them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn
+
+TASK_KILLED = "TaskKilled ("
+
+
+class Totals:
+    """Sums of one run. Rows are those of its tables."""
+
+    def __init__(self, run: AppRun) -> None:
+        self.run = run
+
+    def metric(self, name: str) -> IntColumn:
+        """A task metric; zeros where the log has none."""
+        column: IntColumn | None = getattr(self.run.tasks, name)
+        return np.zeros(len(self.run.tasks), dtype=np.int64) if column is None else column
+
+    def push(self, name: str) -> IntColumn:
+        """A push-based shuffle metric by the names of `PUSH_READ`."""
+        pushed = self.run.tasks.push_read
+        return np.zeros(len(self.run.tasks), dtype=np.int64) if pushed is None else pushed[:, PUSH_READ.index(name)]
+
+    def by_stage(self, name: str) -> IntColumn:
+        """A metric's sum a stage attempt."""
+        return self._sum(self.metric(name), self.run.tasks.stage_row, len(self.run.stages))
+
+    @cached_property
+    def stage_sums(self) -> dict[str, IntColumn]:
+        """Every metric's sum a stage attempt, push metrics too."""
+        names = [f for f in type(self.run.tasks).__slots__ if f.endswith(("_ms", "_ns", "_bytes", "_records", "_blocks"))]
+        sums = {name: self.by_stage(name) for name in names}
+        sums.update({name: self._sum(self.push(name), self.run.tasks.stage_row, len(self.run.stages)) for name in PUSH_READ})
+        return sums
+
+    @staticmethod
+    def _sum(values: IntColumn, rows: IntColumn, length: int) -> IntColumn:
+        out = np.zeros(length, dtype=np.int64)
+        np.add.at(out, rows, values)
+        return out
+
+    @cached_property
+    def stage_status(self) -> dict[int, IntColumn]:
+        """Ended tasks a stage attempt by outcome; a resubmitted task counts as failed once more."""
+        tasks, n = self.run.tasks, len(self.run.stages)
+        counts = {status: np.bincount(tasks.stage_row[tasks.status == status], minlength=n) for status in (SUCCESS, FAILED, KILLED)}
+        for again in self.run.resubmitted:
+            counts[FAILED][again.stage_row] += 1
+        return counts
+
+    @cached_property
+    def stage_active(self) -> IntColumn:
+        """Tasks a stage attempt that began and did not end."""
+        return np.bincount([t.stage_row for t in self.run.running], minlength=len(self.run.stages)).astype(np.int64)
+
+    @cached_property
+    def stage_first_launch(self) -> IntColumn:
+        """The first task's launch a stage attempt, MISSING without one."""
+        highest = np.iinfo(np.int64).max
+        first = np.full(len(self.run.stages), highest, dtype=np.int64)
+        np.minimum.at(first, self.run.tasks.stage_row, self.run.tasks.launch_ms)
+        for task in self.run.running:
+            first[task.stage_row] = min(int(first[task.stage_row]), task.launch_ms)
+        return np.where(first == highest, MISSING, first)
+
+    def completed_indices(self, rows: Iterable[int]) -> int:
+        """Distinct partitions of these stage attempts that some task finished, counted by stage id."""
+        tasks, ids = self.run.tasks, self.run.stages.stage_id
+        done: set[tuple[int, int]] = set()
+        for row in rows:
+            mine = self.run.task_rows(row)
+            done.update((int(ids[row]), int(index)) for index in tasks.index[mine[tasks.status[mine] == SUCCESS]])
+        return len(done)
+
+    def killed_summary(self, rows: npt.NDArray[np.int64]) -> dict[str, int]:
+        """Kill reason -> tasks, over these task rows."""
+        tasks = self.run.tasks
+        reasons: Counter[str] = Counter()
+        for row in rows[tasks.status[rows] == KILLED]:
+            error = int(tasks.error_row[row])
+            text = self.run.errors[error] if error != MISSING else ""
+            reasons[text[len(TASK_KILLED) : -1] if text.startswith(TASK_KILLED) and text.endswith(")") else text] += 1
+        return dict(reasons)

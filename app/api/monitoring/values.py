@@ -1,0 +1,52 @@
+"""How the History Server writes times, peaks and quantiles."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+PEAKS = (
+    "JVMHeapMemory", "JVMOffHeapMemory", "OnHeapExecutionMemory", "OffHeapExecutionMemory", "OnHeapStorageMemory", "OffHeapStorageMemory",
+    "OnHeapUnifiedMemory", "OffHeapUnifiedMemory", "DirectPoolMemory", "MappedPoolMemory", "ProcessTreeJVMVMemory", "ProcessTreeJVMRSSMemory",
+    "ProcessTreePythonVMemory", "ProcessTreePythonRSSMemory", "ProcessTreeOtherVMemory", "ProcessTreeOtherRSSMemory", "MinorGCCount", "MinorGCTime",
+    "MajorGCCount", "MajorGCTime", "TotalGCTime", "ConcurrentGCCount", "ConcurrentGCTime",
+)  # fmt: skip
+"""Executor metrics of Spark 4.3, all of which it prints, zero where an older log has none."""
+
+Json = dict[str, Any]
+
+
+def moment(ms: int) -> str:
+    """ "2026-04-15T20:59:46.231GMT"; before the epoch too (an attempt that runs ends at -1)."""
+    seconds, rest = divmod(ms, 1000)
+    try:
+        when = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        when = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{rest:03d}GMT"
+
+
+def put_moment(target: Json, name: str, ms: int) -> None:
+    """The time, left out when it is unknown."""
+    if ms >= 0:
+        target[name] = moment(ms)
+
+
+def peaks_json(peaks: Mapping[str, int]) -> Json:
+    """All metrics in Spark's order."""
+    return {name: peaks.get(name, 0) for name in PEAKS}
+
+
+def quantile_rows(count: int, quantiles: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Indices into sorted values of this many: no interpolation, as Spark does it."""
+    return np.array([min(int(q * count), count - 1) for q in quantiles], dtype=np.int64)
+
+
+def spread(values: npt.NDArray[Any], quantiles: Sequence[float], count: int | None = None) -> list[float]:
+    """The values at the quantiles (of the first `count` of them), as the doubles that Spark prints."""
+    if not len(values):
+        return [0.0 for _ in quantiles]
+    rows = quantile_rows(len(values) if count is None else count, quantiles)
+    return [float(value) for value in np.sort(values)[rows]]
