@@ -26,7 +26,8 @@ def scorer() -> Callable[[dict[str, Any], str], tuple[float, list[float]]]:
     arguments, sys.argv = sys.argv, [sys.argv[0]]
     try:
         spec = importlib.util.spec_from_file_location("score_answer", SHARED / "score_answer.py")
-        assert spec is not None and spec.loader is not None
+        if spec is None or spec.loader is None:
+            raise SystemExit(f"no score_answer.py in {SHARED}")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from knowledge_scores import ndcg, questions, scorer
+
 from spark_copilot.rag.embedder import OnnxEmbedder
 from spark_copilot.rag.knowledge import bundled
 from spark_copilot.rag.retriever import Retriever

@@ -103,7 +103,7 @@ def parse_card(path: Path, text: str) -> Card:
     if match is None:
         raise BrokenCard(path, "no front matter between --- lines")
     try:
-        front: Any = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+        front: Any = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise BrokenCard(path, f"front matter is not YAML: {' '.join(str(error).split())[:160]}") from None
     if not isinstance(front, dict):

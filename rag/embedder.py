@@ -45,7 +45,9 @@ class OnnxEmbedder:
     def _load(self) -> None:
         model, tokenizer = self._folder / "all-MiniLM-L6-v2.int8.onnx", self._folder / "tokenizer.json"
         if not model.is_file() or not tokenizer.is_file():
-            raise Unavailable("the bundled encoder is not in this installation", hint="Search works on words alone; reinstall the package for meaning.")
+            raise Unavailable(
+                "the bundled encoder is not in this installation", hint="Search works on words alone; reinstall the package for meaning."
+            )
         try:
             import onnxruntime
             from tokenizers import Tokenizer
@@ -80,4 +82,5 @@ def unit(vectors: npt.ArrayLike) -> Vectors:
     """The vectors at length one; a zero vector stays zero."""
     array = np.asarray(vectors, dtype=np.float32)
     length = np.linalg.norm(array, axis=1, keepdims=True)
-    return (array / np.maximum(length, 1e-12)).astype(np.float32)
+    made: Vectors = (array / np.maximum(length, 1e-12)).astype(np.float32)
+    return made

@@ -59,7 +59,11 @@ class KeyFact:
             said.append("internal")
         text = "; ".join(said) + "."
         if len({value for _, value in self.history}) > 1:
-            text += " Default by version: " + ", ".join(f"{value or '(empty)'} from {version}" for version, value in _changes(self.history)) + "."
+            text += (
+                " Default by version: "
+                + ", ".join(f"{value or '(empty)'} from {version}" for version, value in _changes(self.history))
+                + "."
+            )
         if self.last and self.last != newest():
             text += f" Last seen in Spark {self.last}: gone in later versions."
         return text
@@ -124,6 +128,18 @@ def known(key: str) -> KeyFact | None:
     """The key's facts, also when it is written in another case; None for a key that no catalog holds."""
     exact = _folded().get(key.lower().rstrip("."))
     return catalog()[exact] if exact is not None else None
+
+
+_FAMILIES = re.compile(
+    r"spark\.(?:executorEnv|hadoop|yarn\.appMasterEnv|sql\.catalog|(?:driver|executor|task)\.resource|sql\.legacy"
+    r"|kubernetes\.(?:driver|executor)\.(?:label|annotation|volumes|secrets|secretKeyRef|node\.selector)|kubernetes\.node\.selector)(?:\.|$)"
+)
+"""Keys that end in a name of the user's choice."""
+
+
+def exists(key: str) -> bool:
+    """Whether a catalog holds the key, or it belongs to a family whose last part is free (`spark.executorEnv.NAME`)."""
+    return known(key) is not None or bool(_FAMILIES.match(key))
 
 
 def default_in(fact: KeyFact, version: str) -> str | None:

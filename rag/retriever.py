@@ -121,7 +121,9 @@ class Retriever:
         for chunk in self._chunks:
             texts[chunk.owner] += tokens(chunk.text)
         for card in self.knowledge.cards:
-            texts[card.id] += tokens(f"{card.title} {card.title} {' '.join(card.topics)} {' '.join(card.exceptions)} {' '.join(card.asks)} {' '.join(card.asks)}")
+            texts[card.id] += tokens(
+                f"{card.title} {card.title} {' '.join(card.topics)} {' '.join(card.exceptions)} {' '.join(card.asks)} {' '.join(card.asks)}"
+            )
         return Bm25([texts[owner] for owner in self._owners])
 
     @cached_property

@@ -3,22 +3,22 @@
 import re
 from functools import lru_cache
 
-STOP = frozenset(
-    """a an the of to in on for and or is are be was were it its this that with as at by from my our me we i you your do does did how what why when which who
+_STOP_WORDS = """a an the of to in on for and or is are be was were it its this that with as at by from my our me we i you your do does did how what why when which who
     can could should would will not no but if so than then there here have has had into out up down about over only also just very too us them they these
-    those any some get gets am""".split()
-)
+    those any some get gets am"""
+STOP = frozenset(_STOP_WORDS.split())
 KEY = re.compile(r"(?<![\w/.])(?:spark|delta|write|read|history|fs|yarn|hive|parquet|hoodie)\.[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)*")
 EXCEPTION = re.compile(r"\b(?:[a-z]\w*\.)*([A-Z][A-Za-z0-9]*(?:Exception|Error|Failure|Failed|Lost|Killed|Disassociated|Timeout))\b")
-EXIT_CODE = re.compile(r"(?:exit(?:ed)?\s*(?:code|status)?s?|exitcode|status|code|killed by signal|signal)[\s:=()a-z]{0,24}?(-?\d{1,3})\b", re.IGNORECASE)
+EXIT_CODE = re.compile(
+    r"(?:exit(?:ed)?\s*(?:code|status)?s?|exitcode|status|code|killed by signal|signal)[\s:=()a-z]{0,24}?(-?\d{1,3})\b", re.IGNORECASE
+)
+_OOM = re.compile(r"out[ -]of[ -]memory|outofmemory|(?:killed|dies|died|lost|runs?|ran) .{0,20}\bmemory|heap space", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`\"'(\[-])|\n+")
 _SUFFIXES = ("ization", "isation", "ations", "ation", "ingly", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly")
 SYNONYMS = {
-    "oom": ("memory", "outofmemory"),
-    "outofmemoryerror": ("memory", "oom"),
-    "slow": ("slow",),
+    "oom": ("memory",),
     "k8s": ("kubernet",),
     "kube": ("kubernet",),
     "pod": ("kubernet",),
@@ -39,7 +39,6 @@ SYNONYMS = {
     "money": ("cost",),
     "bill": ("cost",),
     "cheaper": ("cost",),
-    "dataframe": ("datafram",),
 }
 
 
@@ -56,6 +55,7 @@ def stem(word: str) -> str:
 def tokens(text: str, *, expand: bool = False) -> list[str]:
     """Search tokens: configuration keys whole and in their parts, camelCase split, words stemmed. `expand` adds synonyms (for queries)."""
     found = [match.group().lower() for match in KEY.finditer(text)]
+    found += ["oom"] * len(_OOM.findall(text))
     for word in _WORD.findall(_CAMEL.sub(" ", text).lower()):
         if word in STOP or (len(word) < 2 and not word.isdigit()):
             continue
