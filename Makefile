@@ -78,10 +78,10 @@ endif
 	@touch $@
 
 lab: .venv/demo.ok parts ## run the fault laboratory: real Spark jobs, logs into lab-out/
-	$(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out
+	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out
 
 samples: .venv/demo.ok parts ## make the sample logs of app/samples again
-	$(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --samples app/samples
+	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --samples app/samples
 
 run: .venv/demo.ok ## serve the API and /docs on port 8000
 	$(BIN)/python run.py

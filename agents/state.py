@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
+from spark_copilot.ml.simulator import Simulator
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Failed, Finding, NotComputable, Observation, Recommendation, Remedy, Saving
+from spark_copilot.rules_engine.findings import Failed, Finding, NotComputable, Observation, Recommendation
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rule import AnyRule
 
@@ -33,15 +34,12 @@ class State(TypedDict, total=False):
     recommendations: list[Recommendation]
 
 
-Pricer = Callable[[Remedy], Saving]
-PlanPricer = Callable[[tuple[Remedy, ...]], Saving]
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every node may use: the run, the thresholds, the rules by family, the price list. `progress` hears each node's name as it ends."""
+    """What every node may use: the run, its replay, the thresholds and the rules. `progress` hears each node's name as it ends."""
 
     run: AppRun
+    simulator: Simulator
     limits: Limits = field(default_factory=Limits)
     rules: tuple[AnyRule, ...] = ()
     progress: Callable[[str], None] | None = None

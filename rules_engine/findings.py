@@ -184,7 +184,7 @@ class RemoveShare(Value):
 
     kind: Literal["remove-share"] = "remove-share"
     stages: StageRefs
-    of: Literal["spill", "gc", "fetch_wait", "deserialise", "scheduler", "compute"]
+    of: Literal["spill", "gc", "fetch_wait", "deserialise", "scheduler", "compute", "failed", "speculation"]
     ratio: float
 
 

@@ -11,26 +11,34 @@ L = TypeVar("L")
 
 @dataclass(frozen=True, slots=True)
 class PricingLimits:
-    """Shares of the application's wall clock at stake that make a severity, and how findings are ordered."""
+    """Shares of the application's wall clock at stake that make a severity, and what is too little to say."""
 
     critical_ratio: float = 0.25
     high_ratio: float = 0.10
     medium_ratio: float = 0.03
+    worth_ratio: float = 0.02  # a remedy that replays to less than this (and a second) is noise between two runs
+    worth_ms: int = 400
 
 
 @dataclass(frozen=True, slots=True)
 class SkewLimits:
     """When one task of a stage is called far behind the others."""
 
-    min_tasks: int = 4  # below, a median says nothing about what is usual
+    min_tasks: int = 3  # below, there is no "others" to be behind of
     tail_ratio: float = 2.0  # slowest / median; peers start at 2 (low) and 4 (moderate)
     min_tail_ms: int = 1_500  # what the tail must cost in seconds: large ratios of tiny tasks are noise
-    min_wall_ratio: float = 0.03  # and as a share of the run: the threshold of a medium finding
-    data_ratio: float = 2.0  # slowest task's rows or bytes / median: from here on the data explains the time
-    explained_ratio: float = 0.4  # a tail is "by data" when data ratio >= this share of the time ratio
-    min_rows: int = 10_000  # a few rows cannot be the reason, whatever their ratio
+    min_wall_ratio: float = 0.03  # and as a share of the run: where a medium finding begins
+    min_left_behind_ms: int = 1_000  # the stage must have waited for its slow tasks after the others ended
+    data_ratio: float = 1.7  # slowest task's rows or bytes / median: from here on the data can explain the time
+    explained_ratio: float = 0.4  # a tail is "by data" when the data ratio is at least this share of the time ratio
+    plain_ratio: float = 3.0  # or when it has this many times the data, whatever the time: work per row may grow with it
+    min_rows: int = 1_000  # a few rows cannot be the reason, whatever their ratio
     min_bytes: int = 8 << 20
+    gc_explains_ratio: float = 0.5  # a pause that is half of the tail is a pause, not a straggler
     cut_to_quantile: float = 0.75
+    slow_node_ratio: float = 1.5  # an executor's median task / the same stages' median elsewhere
+    slow_node_min_tasks: int = 4
+    slow_node_min_share: float = 0.6  # of its heavy stages must be slow there: a slow node is slow every time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +49,79 @@ class PartitionLimits:
     min_lost_ms: int = 1_000
     min_rows: int = 100  # some dozens of rows do not become faster in more partitions
     target_bytes: int = 128 << 20  # the size Spark's own splits aim at
-    min_even_ratio: float = 3.0  # above this slowest / median the stage is uneven, and skew explains it
+    tasks_per_slot: int = 3  # so that the last wave is short
+    small_task_ms: int = 100  # median; below it a task is mostly its own overhead
+    small_task_min: int = 200  # tasks of a stage, and at least `small_task_per_slot` a slot
+    small_task_per_slot: int = 20
+    oversized_bytes: int = 512 << 20  # median read of a task; memory, retries and spill all grow with it
+    oversized_spill_bytes: int = 256 << 20  # already from here when the task also spills
+    small_file_bytes: int = 3 << 20  # mean; below it opening costs more than reading
+    small_file_min: int = 100
+    splittable_min_bytes: int = 16 << 20  # a file of this size would have been split for two cores
+    file_open_bytes: int = 4 << 20  # what Spark itself counts for opening a file
+    file_write_ms: float = 30.0  # create, encode a footer, close, commit: at most this much per written file on one slot
+    file_write_ratio: float = 0.8  # and at most this share of the writing stage
+    prune_removable_ratio: float = 0.7  # opening and planning what is still read stays
+    window_removable_ratio: float = 0.6  # of what even tasks would save: sorting by a key and an order is dearer than by the order alone
+    filter_keeps_ratio: float = 0.5  # a filter that keeps more would not have pruned much
+    min_partitions_read: int = 4
+    window_min_rows: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """When spill costs."""
+    """When memory costs time or stands unused."""
 
     spill_min_bytes: int = 16 << 20  # a few MiB spill costs nothing one can measure
     spill_data_ratio: float = 0.10  # disk spill / (input + shuffle) of the stage
     spill_min_wall_ratio: float = 0.03
-    spill_bytes_per_ms: int = 100_000  # 100 MB/s: serialise, write, read and merge once, on a slot
-    memory_fraction: float = 0.6
+    spill_bytes_per_ms: int = 90_000  # 90 MB/s on a slot: serialise, write, read, merge
+    gc_run_ratio: float = 0.10  # of a stage's run time
+    gc_wall_ratio: float = 0.05  # and of the wall clock, pauses shared by the tasks that ran beside counted once
+    gc_removable_ratio: float = 0.8  # some collection always remains
+    over_ratio: float = 1.5  # heap / (peak + reserve)
+    over_reserve_bytes: int = 300 << 20  # what Spark reserves for itself
+    over_min_bytes: int = 2 << 30  # smaller heaps are not worth shrinking
+    cache_min_wall_ratio: float = 0.03  # of the stage that filled the cache
+    evicted_ratio: float = 0.9  # cached / all partitions below this: blocks were dropped
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLimits:
+    """When an operator of the plan costs."""
+
+    min_wall_ratio: float = 0.03
+    udf_removable_ratio: float = (
+        0.6  # share of a row-at-a-time Python stage that native expressions save, where the log does not measure Python's
+    )
+    udf_measured_ratio: float = 0.5  # of the time measured in Python workers: the native expression costs something too
+    udf_min_rows: int = 10_000  # below, the time is the starting of Python workers
+    pairs_min: int = 10_000_000  # rows left x rows right of a join without keys
+    loop_removable_ratio: float = 0.9
+    broadcast_max_bytes: int = 10 << 20  # Spark's own threshold
+    broadcast_big_ratio: float = 20.0  # a side this much smaller than the other may be broadcast up to broadcast_cap_bytes
+    broadcast_cap_bytes: int = 100 << 20
+    broadcast_large_bytes: int = 100 << 20  # peers warn at 100 MiB of threshold; at 1 GiB it is an error
+    broadcast_min_wall_ratio: float = 0.05
+    explosion_ratio: float = 10.0  # join output / larger input
+    generate_ratio: float = 50.0
+    explosion_min_rows: int = 1_000_000
+    explosion_removable_ratio: float = 0.8
+    repeat_min_wall_ratio: float = 0.03
+    result_min_bytes: int = 64 << 20  # serialised task results sent to the driver in one stage
+    result_removable_ratio: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffleLimits:
+    """When moving data or starting tasks costs."""
+
+    fetch_run_ratio: float = 0.20
+    min_wall_ratio: float = 0.03
+    fetch_removable_ratio: float = 0.7
+    overhead_wall_ratio: float = 0.05
+    overhead_removable_ratio: float = 0.7
+    locality_min_wait_ms: int = 500  # shorter waits are the scheduler's pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +131,14 @@ class ExecutorLimits:
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 2_000
     driver_high_ratio: float = 0.20  # below it a driver-bound finding stays under high: about half comes back at best
+    driver_high_ms: int = 5_000  # and in short runs the pauses are Spark's own planning, which stays
     driver_recoverable_ratio: float = 0.5
-    min_gap_ms: int = 50  # shorter gaps are the scheduler's own pace between stages
+    idle_min_ratio: float = 0.5
+    idle_min_core_ms: int = 30_000
+    churn_min_removed: int = 3
+    churn_ratio: float = 2.0  # executors ever started / most alive at once
+    speculation_min_ratio: float = 0.05  # killed copies / all slot time
+    speculation_min_ms: int = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +150,30 @@ class FailureLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class DeltaLimits:
+    """When a Delta operation does more than it must."""
+
+    min_wall_ratio: float = 0.03
+    small_file_bytes: int = 16 << 20  # Delta aims at 128 MiB and more; auto compaction at 16 MiB and up
+    small_file_min: int = 50
+    copied_ratio: float = 10.0  # rows rewritten unchanged / rows changed
+    copied_min_rows: int = 100_000
+    full_scan_min_files: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingLimits:
+    """When a stream falls behind or its state only grows."""
+
+    min_batches: int = 3
+    late_share: float = 0.6  # of the batches with rows
+    late_ratio: float = 1.1  # input rate / processing rate
+    growth_ratio: float = 2.0  # state rows at the end / after the first third
+    growth_min_rows: int = 10_000
+    growth_min_batches: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """All thresholds of one analysis. Extensions add theirs under their own class."""
 
@@ -82,8 +181,12 @@ class Limits:
     skew: SkewLimits = field(default_factory=SkewLimits)
     partition: PartitionLimits = field(default_factory=PartitionLimits)
     memory: MemoryLimits = field(default_factory=MemoryLimits)
+    plan: PlanLimits = field(default_factory=PlanLimits)
+    shuffle: ShuffleLimits = field(default_factory=ShuffleLimits)
     executors: ExecutorLimits = field(default_factory=ExecutorLimits)
     failures: FailureLimits = field(default_factory=FailureLimits)
+    delta: DeltaLimits = field(default_factory=DeltaLimits)
+    streaming: StreamingLimits = field(default_factory=StreamingLimits)
     extra: Mapping[type[Any], Any] = field(default_factory=dict)
 
     def of(self, kind: type[L]) -> L:

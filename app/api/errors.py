@@ -1,0 +1,57 @@
+"""Expected failures as RFC 9457 problem documents: {type, title, status, detail, code, hint}."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from spark_copilot.rules_engine.errors import AuthError, BadInput, CopilotError, LimitExceeded, NotFound, Unavailable, UsageError
+
+log = logging.getLogger(__name__)
+
+STATUS: tuple[tuple[type[CopilotError], int], ...] = (
+    (LimitExceeded, 413),
+    (NotFound, 404),
+    (UsageError, 400),
+    (BadInput, 422),
+    (AuthError, 401),
+    (Unavailable, 503),
+)
+
+
+def problem(status: int, title: str, detail: str, code: str, hint: str = "") -> JSONResponse:
+    """One problem document."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    if hint:
+        body["hint"] = hint
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Handlers for our own errors, for FastAPI's, and for bugs (500 without details)."""
+
+    @app.exception_handler(CopilotError)
+    async def ours(request: Request, error: CopilotError) -> JSONResponse:
+        del request
+        status = next((s for kind, s in STATUS if isinstance(error, kind)), 500)
+        return problem(status, error.code.replace("-", " "), str(error), error.code, error.hint)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        del request
+        first = error.errors()[0]
+        place = ".".join(str(p) for p in first["loc"])
+        return problem(422, "request not valid", f"{place}: {first['msg']}", "request-not-valid")
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        del request
+        code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http-error")
+        return problem(error.status_code, str(error.detail), str(error.detail), code)
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected failure on %s %s", request.method, request.url.path, exc_info=error)
+        return problem(500, "internal error", "this is a bug; the server's log has the details", "internal-error")

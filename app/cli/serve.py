@@ -1,0 +1,37 @@
+"""`serve`: the API on this machine."""
+
+from ipaddress import ip_address
+from typing import Annotated
+
+import typer
+
+from spark_copilot.app.config import load
+from spark_copilot.rules_engine.errors import UsageError
+
+
+def command(
+    host: Annotated[str | None, typer.Option(help="Address to bind; must be loopback while there are no API keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
+) -> None:
+    """Ctrl-C ends it. The API's pages are at /docs."""
+    import uvicorn
+
+    from spark_copilot.app.main import create_app
+
+    settings = load()
+    address = host or settings.host
+    if not _is_loopback(address):
+        raise UsageError(
+            f"{address} is not a loopback address, and there are no API keys",
+            hint="bind 127.0.0.1 and put a proxy with access control before it",
+        )
+    uvicorn.run(create_app(settings), host=address, port=port or settings.port, log_level="warning", access_log=False)
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,229 @@
+"""The scheduler: an event loop over jobs, stages and slots, as Spark's own scheduler would place the recorded tasks."""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from spark_copilot.ml.simulator.model import ReplayModel, SimStage
+from spark_copilot.rules_engine.facts import FloatColumn
+
+_JOB, _STAGE, _READY, _DONE, _SLOTS, _JOB_END, _STAGE_END = range(7)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """Times in milliseconds after the application's start. Arrays are by position in the model; NaN for what never ran."""
+
+    wall_ms: float
+    job_start_ms: FloatColumn
+    job_end_ms: FloatColumn
+    stage_start_ms: FloatColumn
+    stage_end_ms: FloatColumn
+    task_ms: float
+    """Slot time of all tasks."""
+
+
+class _Scheduler:
+    def __init__(self, model: ReplayModel) -> None:
+        self.model = model
+        self.events: list[tuple[float, int, int, int, int]] = []
+        self.sequence = 0
+        self.pending: dict[int, deque[int]] = {}
+        self.running: dict[int, int] = {}
+        self.left = [len(s.hold_ms) if not s.skip else 0 for s in model.stages]
+        self.free: list[int] = []
+        self.gone: list[int] = []
+        self.removed_ms: list[float] = []
+        self.hold = [s.hold_ms.tolist() for s in model.stages]
+        self.release = [s.release_ms.tolist() for s in model.stages]
+        self.followers = [_followers(s) for s in model.stages]
+        self.copies = [_copies(s) for s in model.stages]
+        n_stages, n_jobs = len(model.stages), len(model.jobs)
+        self.stage_start, self.stage_end = np.full(n_stages, np.nan), np.full(n_stages, np.nan)
+        self.job_start, self.job_end = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
+        self.dependants: list[list[int]] = [[] for _ in range(n_stages)]
+        self.missing = [0] * n_stages
+        for position, stage in enumerate(model.stages):
+            self.missing[position] = len(stage.prerequisites) + (1 if 0 <= stage.job < n_jobs else 0)
+            for p in stage.prerequisites:
+                self.dependants[p].append(position)
+        self.base = [0.0] * n_stages
+        self.job_left = [len(j.stages) for j in model.jobs]
+        self.job_last = [0.0] * n_jobs
+        self.anchored: dict[int, list[int]] = {}
+        for position, job in enumerate(model.jobs):
+            self.anchored.setdefault(job.anchor, []).append(position)
+        self.now = 0.0
+        self.last = 0.0
+
+    def push(self, time: float, kind: int, a: int, b: int = 0) -> None:
+        self.sequence += 1
+        heapq.heappush(self.events, (time, self.sequence, kind, a, b))
+
+    def run(self) -> Replay:
+        model = self.model
+        for position, slots in enumerate(model.slots):
+            self.push(slots.added_ms, _SLOTS, position)
+        for job in self.anchored.get(-1, []):
+            self.push(model.jobs[job].wait_ms, _JOB, job)
+        for position, stage in enumerate(model.stages):
+            if self.missing[position] == 0:  # a stage of no known job
+                self.push(stage.wait_ms, _STAGE, position)
+        while self.events or self.revive():
+            self.now, _, kind, a, b = heapq.heappop(self.events)
+            if kind == _DONE:
+                self.task_done(a, b)
+            elif kind == _READY:
+                self.pending[a].append(b)
+            elif kind == _JOB:
+                self.job_submitted(a)
+            elif kind == _STAGE:
+                self.stage_submitted(a)
+            elif kind == _STAGE_END:
+                self.stage_ended(a)
+            elif kind == _JOB_END:
+                self.job_ended(a)
+            else:
+                slots = model.slots[a]
+                self.add_slots(slots.count, slots.removed_ms)
+            # Hand out slots once everything of this moment is known, so that equal times do not depend on their order.
+            if not self.events or self.events[0][0] > self.now:
+                self.assign()
+        end = self.job_end[model.end_anchor] if model.end_anchor >= 0 else 0.0
+        wall = float(end if np.isfinite(end) else self.last) + model.end_wait_ms * model.gap_scale
+        held = float(sum(float(s.hold_ms.sum()) for s in model.stages if not s.skip))
+        return Replay(max(wall, self.last), self.job_start, self.job_end, self.stage_start, self.stage_end, held)
+
+    def add_slots(self, count: int, removed_ms: float) -> None:
+        for _ in range(count):
+            self.removed_ms.append(removed_ms)
+            self.free.append(len(self.removed_ms) - 1)
+
+    def revive(self) -> bool:
+        """Executors that had left when the replay still has work (it ran later than the record) stay: the cluster would not have let them go."""
+        waiting = any(self.pending.values())
+        if not waiting or not self.gone:
+            return False
+        for slot in self.gone:
+            self.removed_ms[slot] = float("inf")
+        self.free, self.gone = list(self.gone), []
+        self.assign()
+        return bool(self.events)
+
+    def job_submitted(self, job: int) -> None:
+        self.job_start[job] = self.now
+        if not self.model.jobs[job].stages:
+            self.push(self.now + self.model.jobs[job].idle_ms, _JOB_END, job)
+            return
+        for position in self.model.jobs[job].stages:
+            self.prerequisite_met(position)
+
+    def prerequisite_met(self, position: int) -> None:
+        self.missing[position] -= 1
+        self.base[position] = max(self.base[position], self.now)
+        if self.missing[position] == 0:
+            stage = self.model.stages[position]
+            self.push(self.now + (0.0 if stage.skip else stage.wait_ms), _STAGE, position)
+
+    def stage_submitted(self, position: int) -> None:
+        self.stage_start[position] = self.now
+        stage = self.model.stages[position]
+        if self.left[position] == 0:
+            self.push(self.now + (0.0 if stage.skip else stage.tail_ms), _STAGE_END, position)
+            return
+        queue: deque[int] = deque()
+        release = self.release[position]
+        first = (stage.after < 0) & (stage.copy_of < 0)
+        for task in np.flatnonzero(first).tolist():
+            if release[task] > 0.0:
+                self.push(self.now + release[task], _READY, position, task)
+            else:
+                queue.append(task)
+        self.pending[position] = queue
+        self.running[position] = 0
+
+    def assign(self) -> None:
+        while self.free:
+            position = self.next_stage()
+            if position is None:
+                return
+            slot = self.free.pop()
+            if self.removed_ms[slot] <= self.now:
+                self.gone.append(slot)
+                continue
+            task = self.pending[position].popleft()
+            self.running[position] += 1
+            hold = self.hold[position][task]
+            for copy, delay in self.copies[position].get(task, ()):
+                if delay < hold:
+                    self.push(self.now + delay, _READY, position, copy)
+                else:
+                    self.left[position] -= 1  # the original ends before a copy would start
+            self.sequence += 1
+            heapq.heappush(self.events, (self.now + hold, self.sequence, _DONE, position, task * (1 << 24) + slot))
+
+    def next_stage(self) -> int | None:
+        """FIFO: the earliest job, then stage, with a task waiting. FAIR: the one with the fewest running."""
+        best: int | None = None
+        for position, queue in self.pending.items():
+            if queue and (best is None or self.rank(position) < self.rank(best)):
+                best = position
+        return best
+
+    def rank(self, position: int) -> tuple[int, int, int]:
+        stage = self.model.stages[position]
+        return (self.running[position] if self.model.fair else 0, stage.job, stage.stage_id)
+
+    def task_done(self, position: int, packed: int) -> None:
+        task, slot = divmod(packed, 1 << 24)
+        self.last = max(self.last, self.now)
+        self.running[position] -= 1
+        if self.removed_ms[slot] > self.now:
+            self.free.append(slot)
+        else:
+            self.gone.append(slot)
+        for follower in self.followers[position].get(task, ()):
+            self.pending[position].append(follower)
+        self.left[position] -= 1
+        if self.left[position] <= 0:
+            self.push(self.now + self.model.stages[position].tail_ms, _STAGE_END, position)
+            self.pending.pop(position, None)
+
+    def stage_ended(self, position: int) -> None:
+        if np.isfinite(self.stage_end[position]):
+            return
+        self.stage_end[position] = self.now
+        for dependant in self.dependants[position]:
+            self.prerequisite_met(dependant)
+        job = self.model.stages[position].job
+        if 0 <= job < len(self.job_left):
+            self.job_left[job] -= 1
+            if self.job_left[job] == 0:
+                self.push(self.now + self.model.jobs[job].tail_ms, _JOB_END, job)
+
+    def job_ended(self, job: int) -> None:
+        self.job_end[job] = self.now
+        self.last = max(self.last, self.now)
+        for waiting in self.anchored.get(job, ()):
+            self.push(self.now + self.model.jobs[waiting].wait_ms * self.model.gap_scale, _JOB, waiting)
+
+
+def _followers(stage: SimStage) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for task in np.flatnonzero(stage.after >= 0).tolist():
+        found.setdefault(int(stage.after[task]), []).append(task)
+    return found
+
+
+def _copies(stage: SimStage) -> dict[int, list[tuple[int, float]]]:
+    found: dict[int, list[tuple[int, float]]] = {}
+    for task in np.flatnonzero(stage.copy_of >= 0).tolist():
+        found.setdefault(int(stage.copy_of[task]), []).append((task, float(stage.copy_delay_ms[task])))
+    return found
+
+
+def replay(model: ReplayModel) -> Replay:
+    """Schedule the model's tasks. Deterministic; linear in tasks times the logarithm of slots."""
+    return _Scheduler(model).run()

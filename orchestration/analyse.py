@@ -1,0 +1,54 @@
+"""The main use case: an event log in, a report out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spark_copilot.agents.state import Context, State
+from spark_copilot.connectors.eventlog import read_run, read_runs
+from spark_copilot.ml.simulator import Simulator
+from spark_copilot.orchestration.graph_builder import build_graph
+from spark_copilot.orchestration.report_builder import build_report
+from spark_copilot.rules_engine.catalog import RULES
+from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.findings import Report
+from spark_copilot.rules_engine.limits import Limits
+from spark_copilot.rules_engine.rule import AnyRule
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to analyse: thresholds, rules, and who hears of progress (an agent's name as it ends)."""
+
+    limits: Limits = field(default_factory=Limits)
+    rules: tuple[AnyRule, ...] = RULES
+    progress: Callable[[str], None] | None = None
+
+
+def analyse_run(run: AppRun, options: Options | None = None) -> Report:
+    """The whole graph over one run. The same run, rules and limits give the same report."""
+    options = options or Options()
+    simulator = Simulator(run)
+    context = Context(run=run, simulator=simulator, limits=options.limits, rules=options.rules, progress=options.progress)
+    state: State = build_graph().invoke(State(), context=context)
+    return build_report(run, state)
+
+
+def analyse(path: str | Path, options: Options | None = None, *, reading: Callable[[int], None] | None = None) -> Iterator[Report]:
+    """A report for each application in a log, a directory or standard input ("-"). `reading` hears of bytes read."""
+    for run in read_runs(path, progress=reading):
+        yield analyse_run(run, options)
+
+
+def analyze(path: str | Path) -> Report:
+    """Analyse an event log: the library's front door.
+
+    Raises:
+        BadInput: not an event log, or not readable.
+    """
+    return analyse_run(read(path))
+
+
+def read(path: str | Path) -> AppRun:
+    """Read an event log into columns."""
+    return read_run(path)

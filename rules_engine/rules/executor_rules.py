@@ -1,0 +1,231 @@
+"""Slots without work: the driver alone, executors nobody needs, executors that come and go, copies that lose."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spark_copilot.rules_engine.facts import KILLED, MISSING, SUCCESS, AppRun, union
+from spark_copilot.rules_engine.findings import DriverGap, Evidence, Observation, RemoveShare, Resize, Severity, Where
+from spark_copilot.rules_engine.limits import ExecutorLimits
+from spark_copilot.rules_engine.profile import call_site
+from spark_copilot.rules_engine.rule import rule
+from spark_copilot.rules_engine.rules.changes import cluster, code, conf
+from spark_copilot.rules_engine.wall_clock import driver_gaps
+
+
+@rule("driver-bound", family="executors", limits=ExecutorLimits, title="The driver works alone while every core waits")
+def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
+    """Between the first job and the end of the application there is time in which no task runs: the driver plans, lists files, commits, or runs the program's own code.
+
+    Why it costs: the whole cluster is paid for and idle.
+    What to do: move loops and collected data out of the driver; run independent actions in threads; fewer and larger jobs; less listing (a catalog instead of paths, fewer files and
+    folders); commit with a committer that does not move files.
+    Blind spot: the log shows that the driver was alone, not what it did; about half of planning, listing and commits comes back at best. Start-up, waiting for a streaming trigger
+    and waiting for executors do not count.
+    """
+    gaps = driver_gaps(run)
+    total = int((gaps[:, 1] - gaps[:, 0]).sum()) if len(gaps) else 0
+    if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
+        return
+    longest = int((gaps[:, 1] - gaps[:, 0]).argmax())
+    begin, end = int(gaps[longest, 0]), int(gaps[longest, 1])
+    before = np.flatnonzero((run.stages.completed_ms >= 0) & (run.stages.completed_ms <= begin + 50))
+    place = Where()
+    if len(before):
+        row = int(before[int(run.stages.completed_ms[before].argmax())])
+        place = Where(call_site=call_site(run, row))
+    high = total >= max(limits.driver_high_ratio * run.wall_ms, limits.driver_high_ms)
+    yield Observation(
+        code="driver-bound",
+        where=place if place.call_site is None else Where(call_site=place.call_site),
+        evidence=(
+            Evidence(
+                metric="time without a task", value=total, limit=max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms), unit="ms"
+            ),
+            Evidence(
+                metric="share of the wall clock",
+                value=100 * total / max(run.wall_ms, 1),
+                limit=100 * limits.driver_min_ratio,
+                unit="percent",
+            ),
+            Evidence(metric="pauses", value=len(gaps), limit=None, unit="count"),
+            Evidence(metric="longest pause", value=end - begin, limit=None, unit="ms"),
+        ),
+        remedy=DriverGap(ms=float(round(limits.driver_recoverable_ratio * total))),
+        severity_cap=None if high else Severity.MEDIUM,
+        changes=code(
+            "driver-work",
+            "look at what the program does after the place named: move it into a job, run independent actions in threads, or do it less often",
+            "stop when the pauses are under a twentieth of the wall clock",
+        ),
+    )
+
+
+@rule("idle-executors", family="executors", limits=ExecutorLimits, title="Executors stand idle for most of the time they are held")
+def idle_executors(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
+    """More than half of the core time of the executors had no task.
+
+    Why it costs: every held core is paid for; it takes no wall clock, so this never ranks above medium.
+    What to do: dynamic allocation with a sensible maximum, or fewer executors; stop the application when the work is done.
+    Blind spot: needs executors that can be given back; on `local[N]` there are none. Idle time by skew or by a busy driver is theirs to mend first.
+    """
+    workers = np.flatnonzero(~run.executors.is_driver & (run.executors.cores > 0))
+    if run.local_cores is not None or len(workers) < 2:
+        return
+    gone = run.executors.removed_ms[workers]
+    ends = np.where(gone == MISSING, run.ended_ms, gone)
+    begins = np.maximum(run.executors.added_ms[workers], run.started_ms)
+    held = float((np.maximum(ends - begins, 0) * run.executors.cores[workers]).sum())
+    used = float(run.tasks.duration_ms.sum()) * run.task_cpus
+    idle = max(held - used, 0.0)
+    if held <= 0 or idle < limits.idle_min_ratio * held or idle < limits.idle_min_core_ms:
+        return
+    needed = _needed(run)
+    if needed >= run.executors_max:
+        return
+    stop = "stop when the wall clock grows by more than a twentieth"
+    changes = conf(run, "spark.dynamicAllocation.enabled", "true", "give idle executors back", stop)
+    changes += conf(run, "spark.dynamicAllocation.maxExecutors", str(needed), f"{needed} executors carry the same tasks", stop)
+    if run.conf("spark.dynamicAllocation.enabled", "false") != "true":
+        changes += conf(
+            run, "spark.dynamicAllocation.shuffleTracking.enabled", "true", "needed where there is no external shuffle service", stop
+        )
+        changes += conf(run, "spark.executor.instances", str(needed), "or simply ask for fewer", stop)
+    yield Observation(
+        code="idle-executors",
+        where=Where(),
+        evidence=(
+            Evidence(metric="idle core time", value=100 * idle / held, limit=100 * limits.idle_min_ratio, unit="percent"),
+            Evidence(metric="core time held", value=held, limit=None, unit="ms"),
+            Evidence(metric="executors held", value=run.executors_max, limit=None, unit="count"),
+            Evidence(metric="executors needed", value=needed, limit=None, unit="count"),
+        ),
+        remedy=Resize(executors=needed),
+        severity_floor=Severity.LOW if idle < 0.7 * held else Severity.MEDIUM,
+        severity_cap=Severity.MEDIUM,
+        changes=changes,
+    )
+
+
+def _needed(run: AppRun) -> int:
+    """Executors that hold the 90th percentile of tasks at work, by time in which any ran."""
+    times = np.concatenate([run.tasks.launch_ms, run.tasks.finish_ms])
+    deltas = np.repeat(np.array([1, -1], dtype=np.int64), len(run.tasks))
+    order = np.lexsort((deltas, times))
+    level, spans = np.cumsum(deltas[order])[:-1], np.diff(times[order])
+    busy = level > 0
+    if not busy.any():
+        return 1
+    ranked = np.argsort(level[busy], kind="stable")
+    reach = np.cumsum(spans[busy][ranked])
+    tasks = int(level[busy][ranked][np.searchsorted(reach, 0.9 * reach[-1])])
+    per_executor = max(int(np.median(run.executors.cores[~run.executors.is_driver])) // run.task_cpus, 1)
+    return max(-(-tasks // per_executor), 1)
+
+
+@rule("allocation-churn", family="executors", limits=ExecutorLimits, title="Executors are given back and asked for again, over and over")
+def allocation_churn(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
+    """Dynamic allocation lets executors go in short pauses and starts new ones a moment later.
+
+    Why it costs: every new executor starts a JVM, loads classes and reads its data again; jobs wait for it.
+    What to do: a longer idle timeout, and a minimum that covers the usual job.
+    Blind spot: executors lost to failures or preemption belong to executor-lost.
+    """
+    removed = [
+        (int(t), i)
+        for i, (t, reason, driver) in enumerate(
+            zip(run.executors.removed_ms.tolist(), run.executors.removed_reason, run.executors.is_driver.tolist(), strict=True)
+        )
+        if t != MISSING and not driver and not _lost(reason) and t < run.ended_ms - 1_000
+    ]
+    started = int((~run.executors.is_driver).sum())
+    if not removed or len(removed) < limits.churn_min_removed or started < limits.churn_ratio * max(run.executors_max, 1):
+        return
+    first = min(t for t, _ in removed)
+    again = int(((run.executors.added_ms > first) & ~run.executors.is_driver).sum())
+    if again < limits.churn_min_removed:
+        return
+    waiting = _waiting_ms(run)
+    stop = "stop when executors live for most of the run"
+    yield Observation(
+        code="allocation-churn",
+        where=Where(),
+        evidence=(
+            Evidence(metric="executors started", value=started, limit=limits.churn_ratio * run.executors_max, unit="count"),
+            Evidence(metric="most alive at once", value=run.executors_max, limit=None, unit="count"),
+            Evidence(metric="given back", value=len(removed), limit=limits.churn_min_removed, unit="count"),
+            Evidence(metric="stages waited for executors", value=waiting, limit=None, unit="ms"),
+        ),
+        severity_floor=Severity.MEDIUM if waiting >= 0.05 * run.wall_ms else Severity.LOW,
+        changes=conf(run, "spark.dynamicAllocation.executorIdleTimeout", "60s", "the default; keep executors through short pauses", stop)
+        + conf(run, "spark.dynamicAllocation.minExecutors", str(max(run.executors_max // 2, 1)), "keep what the usual job needs", stop),
+    )
+
+
+def _lost(reason: str | None) -> bool:
+    text = (reason or "").lower()
+    if "killed by driver" in text:  # how dynamic allocation's own removals read
+        return False
+    return any(w in text for w in ("lost", "exit", "killed by", "heartbeat", "unable", "fail", "137", "143", "oom")) and "idle" not in text
+
+
+def _waiting_ms(run: AppRun) -> int:
+    """Time in which a stage was submitted and no task of any stage ran."""
+    begins = run.stages.submitted_ms
+    ends = np.where(run.stages.completed_ms == MISSING, run.ended_ms, run.stages.completed_ms)
+    known = begins != MISSING
+    open_spans = union(np.stack([begins[known], ends[known]], axis=1), run.started_ms, run.ended_ms)
+    both = union(np.concatenate([run.busy_intervals, open_spans]), run.started_ms, run.ended_ms)
+    length = int((both[:, 1] - both[:, 0]).sum()) if len(both) else 0
+    busy = run.busy_intervals
+    return max(length - (int((busy[:, 1] - busy[:, 0]).sum()) if len(busy) else 0), 0)
+
+
+@rule("speculation-waste", family="executors", limits=ExecutorLimits, title="Speculative copies lose and their work is thrown away")
+def speculation_waste(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
+    """Tasks were started twice and one of the two was killed; the killed time is lost.
+
+    Why it costs: slots are held by work that is thrown away, and other tasks wait for them.
+    What to do: a higher multiplier and quantile, so that only tasks far behind get a copy; mend the cause of slow tasks; switch it off where slowness comes from the data.
+    Blind spot: a copy that won saved time too; only the share that was thrown away is counted.
+    """
+    tasks = run.tasks
+    copies = int(tasks.speculative.sum())
+    if not copies:
+        return
+    keys = tasks.stage_row * (int(tasks.index.max()) + 1) + tasks.index
+    doubled = np.isin(keys, keys[tasks.speculative])
+    lost = doubled & (tasks.status != SUCCESS)
+    wasted = int(tasks.duration_ms[lost].sum())
+    total = int(tasks.duration_ms.sum())
+    if wasted < max(limits.speculation_min_ms, limits.speculation_min_ratio * total):
+        return
+    rows = [int(r) for r in np.unique(tasks.stage_row[lost])]
+    stop = "stop when thrown-away time is under a twentieth"
+    yield Observation(
+        code="speculation-waste",
+        where=Where(),
+        evidence=(
+            Evidence(
+                metric="slot time thrown away",
+                value=wasted,
+                limit=max(limits.speculation_min_ms, limits.speculation_min_ratio * total),
+                unit="ms",
+            ),
+            Evidence(
+                metric="share of all slot time",
+                value=100 * wasted / max(total, 1),
+                limit=100 * limits.speculation_min_ratio,
+                unit="percent",
+            ),
+            Evidence(metric="copies started", value=copies, limit=None, unit="count"),
+            Evidence(metric="copies killed", value=int((tasks.speculative & (tasks.status == KILLED)).sum()), limit=None, unit="count"),
+        ),
+        remedy=RemoveShare(stages=tuple(run.stages.ref(r) for r in rows), of="speculation", ratio=1.0),
+        severity_floor=Severity.LOW,
+        changes=conf(run, "spark.speculation.multiplier", "3", "only tasks three times slower than the median get a copy", stop)
+        + conf(run, "spark.speculation.quantile", "0.9", "and only near the end of the stage", stop)
+        + cluster("speculation", "false", "or switch spark.speculation off: the slow tasks have more data, not a slow node", stop),
+        occurrences=len(rows),
+        also=tuple(int(run.stages.stage_id[r]) for r in rows),
+    )

@@ -1,0 +1,217 @@
+"""Files: that cannot be split, that are too small, that need not have been read."""
+
+import re
+from collections.abc import Iterator
+
+from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.findings import Evidence, Observation, RemoveShare, Repartition, Severity, Where
+from spark_copilot.rules_engine.limits import PartitionLimits
+from spark_copilot.rules_engine.plans import graph_of, metric
+from spark_copilot.rules_engine.profile import profile
+from spark_copilot.rules_engine.rule import rule
+from spark_copilot.rules_engine.rules.changes import code
+from spark_copilot.rules_engine.rules.scans import Scan, filter_above, scans, unsplit_stages
+
+
+@rule("unsplittable-input", family="partition", limits=PartitionLimits, title="A large file that cannot be split is read by one task")
+def unsplittable_input(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
+    """The input is compressed or laid out so that Spark cannot cut it (gzip, zip, multi-line JSON or CSV), so each file is one task.
+
+    Why it costs: one core decompresses and parses while the others wait; everything in that stage runs at the speed of one core.
+    What to do: write the source as Parquet or ORC, or as many files, or with a codec that splits (bzip2, zstd in Parquet); at the least repartition right after the read.
+    Blind spot: known from one task a file where a file of that size would have been split; the repartition helps only what comes after it.
+    """
+    for row in sorted(unsplit_stages(run, limits)):
+        stage = profile(run).stage(row)
+        lost = stage.span_ms * (1 - stage.declared / run.slots_max) if stage.n else 0.0
+        if lost < max(limits.min_lost_ms, limits.min_wall_ratio * run.wall_ms):
+            continue
+        wanted = run.slots_max * limits.tasks_per_slot
+        yield Observation(
+            code="unsplittable-input",
+            where=stage.where,
+            evidence=(
+                Evidence(metric="tasks", value=stage.declared, limit=run.slots_max, unit="count"),
+                Evidence(
+                    metric="bytes of the largest task", value=float(stage.read_bytes.max()), limit=limits.splittable_min_bytes, unit="bytes"
+                ),
+                Evidence(metric="stage time", value=stage.span_ms, limit=None, unit="ms"),
+            ),
+            remedy=Repartition(stages=(stage.ref,), partitions=wanted),
+            changes=code(
+                "source-format",
+                f"write the source as Parquet, or as at least {wanted} files of equal size",
+                "stop when the read has a task a core",
+            )
+            + code(
+                "repartition",
+                f"until then call repartition({wanted}) right after the read",
+                "undo when the source splits",
+                to=f"spark.read…repartition({wanted})",
+            ),
+        )
+
+
+@rule(
+    "small-files-read",
+    family="partition",
+    limits=PartitionLimits,
+    title="Many small files are read, and opening them costs more than reading",
+)
+def small_files_read(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
+    """The scan opens hundreds of files of a few kilobytes or megabytes.
+
+    Why it costs: each file is listed, opened and its footer read; that is some milliseconds to tens of them, whatever the file holds.
+    What to do: compact the table to files of about 128 MiB; write it with fewer partitions; for Delta run OPTIMIZE.
+    Blind spot: listing in the driver shows as driver time, not here; a read that prunes to a few of many files is left alone.
+    """
+    for scan in scans(run, heavy=True):
+        if not scan.files or scan.bytes is None or scan.files < limits.small_file_min or scan.is_delta:
+            continue
+        mean = scan.bytes / scan.files
+        if mean >= limits.small_file_bytes:
+            continue
+        stages = [profile(run).stage(row) for row in profile(run).stages_of(scan.node.plan)]
+        stages = [s for s in stages if s.n]
+        spent = sum(s.total_ms for s in stages)
+        if not stages or spent / run.slots_max < max(limits.min_lost_ms / 2, limits.min_wall_ratio * run.wall_ms):
+            continue
+        wanted = max(-(-scan.bytes // limits.target_bytes), 1)
+        worst = max(stages, key=lambda s: s.total_ms)
+        opening = limits.file_open_bytes / (limits.file_open_bytes + mean)
+        yield Observation(
+            code="small-files-read",
+            where=worst.where.model_copy(
+                update={"node_id": scan.node.node_id, "sql_id": scan.execution.sql_id, "table": scan.table or scan.location or None}
+            ),
+            evidence=(
+                Evidence(metric="files", value=scan.files, limit=limits.small_file_min, unit="count"),
+                Evidence(metric="mean size", value=mean, limit=limits.small_file_bytes, unit="bytes"),
+                Evidence(metric="time of the tasks that read them", value=spent, limit=None, unit="ms"),
+            ),
+            remedy=RemoveShare(
+                stages=tuple(s.ref for s in stages), of="compute", ratio=round(opening * (1 - min(wanted / scan.files, 1.0)) * 0.9, 3)
+            ),
+            changes=code(
+                "compact",
+                f"rewrite {scan.location or 'the table'} in {wanted} files of about 128 MiB",
+                "stop when the mean file is above 32 MiB",
+                to=f'spark.read.format("{scan.format}").load(src).repartition({wanted}).write.save(dst)',
+            ),
+        )
+
+
+@rule("small-files-written", family="partition", limits=PartitionLimits, title="Many small files are written")
+def small_files_written(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
+    """The job leaves hundreds of files of a few kilobytes or megabytes, usually one per task and partition folder.
+
+    Why it costs: creating, closing and committing each file takes milliseconds now, and every later reader pays for opening it.
+    What to do: repartition by the partition columns before a partitioned write; else coalesce to bytes / 128 MiB files; for Delta turn on optimised writes.
+    Blind spot: one file a folder is the least a partitioned table can have; then the partitioning itself is too fine.
+    """
+    for execution in profile(run).executions():
+        for node in graph_of(execution.plan):
+            files = metric(execution, node.plan, "number of written files")
+            size = metric(execution, node.plan, "written output")
+            if files is None or size is None or files < limits.small_file_min or size / files >= limits.small_file_bytes:
+                continue
+            folders = metric(execution, node.plan, "number of dynamic part") or 0
+            wanted = max(-(-size // limits.target_bytes), folders, 1)
+            if files < 2 * wanted and folders:
+                wanted = max(-(-size // limits.target_bytes), 1)
+            rows = [row for row, s in enumerate(run.stages.sql_row.tolist()) if s >= 0 and run.sql[s] is execution]
+            stages = [s for row in rows if (s := profile(run).stage(row)).n and int(s.column("output_bytes").sum()) > 0]
+            spent = sum(s.total_ms for s in stages)
+            saved = (files - wanted) * min(limits.file_write_ms, limits.file_write_ratio * spent / files)
+            yield Observation(
+                code="small-files-written",
+                where=(stages[0].where if stages else Where(sql_description=execution.description or None)).model_copy(
+                    update={"node_id": node.node_id, "sql_id": execution.sql_id}
+                ),
+                evidence=(
+                    Evidence(metric="files", value=files, limit=limits.small_file_min, unit="count"),
+                    Evidence(metric="mean size", value=size / files, limit=limits.small_file_bytes, unit="bytes"),
+                    Evidence(metric="partition folders", value=folders, limit=None, unit="count"),
+                ),
+                remedy=RemoveShare(stages=tuple(s.ref for s in stages), of="compute", ratio=round(saved / max(spent, 1), 3))
+                if stages and saved > 0
+                else None,
+                severity_floor=Severity.LOW,
+                changes=code(
+                    "repartition-before-write",
+                    f"repartition by the partition columns before the write: about {wanted} files instead of {files}"
+                    if folders
+                    else f"repartition to {wanted} before the write",
+                    "stop when the mean file is above 32 MiB",
+                    to="df.repartition(<partition columns>).write.partitionBy(<partition columns>)…"
+                    if folders
+                    else f"df.repartition({wanted}).write…",
+                ),
+            )
+
+
+_TIME_TYPES = ("date", "timestamp", "timestamp_ntz")
+
+
+@rule(
+    "missing-partition-filter",
+    family="partition",
+    limits=PartitionLimits,
+    title="A partitioned table is read whole although the query wants a part",
+)
+def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
+    """The table is laid out in partition folders and the query keeps few of its rows, but the filter does not name the partition columns as they are.
+
+    Why it costs: every folder is listed, opened and read, and the rows are thrown away afterwards.
+    What to do: filter on the partition column itself (day = '2024-05-01', not to_date(ts) = …), without a function or cast around it; keep both filters.
+    Blind spot: a filter on other columns is not blamed unless it is on a date or time, or mentions the partition column inside an expression.
+    """
+    for scan in scans(run, heavy=True):
+        if (scan.partitions_read or 0) < limits.min_partitions_read or not scan.rows or _prunes(scan):
+            continue
+        condition = filter_above(scan)
+        if condition is None:
+            continue
+        kept = metric(scan.execution, condition.plan, "number of output rows")
+        if kept is None or kept / scan.rows > limits.filter_keeps_ratio or not _should_prune(scan, condition.plan.text):
+            continue
+        stages = [s for row in profile(run).stages_of(scan.node.plan) if (s := profile(run).stage(row)).n]
+        spent = sum(s.total_ms for s in stages)
+        if not stages or spent / run.slots_max < limits.min_wall_ratio * run.wall_ms:
+            continue
+        worst = max(stages, key=lambda s: s.total_ms)
+        column = scan.partition_columns[0] if scan.partition_columns else "the partition column"
+        yield Observation(
+            code="missing-partition-filter",
+            where=worst.where.model_copy(
+                update={"node_id": scan.node.node_id, "sql_id": scan.execution.sql_id, "table": scan.table or scan.location or None}
+            ),
+            evidence=(
+                Evidence(metric="partitions read", value=scan.partitions_read or 0, limit=limits.min_partitions_read, unit="count"),
+                Evidence(metric="rows kept", value=100.0 * kept / scan.rows, limit=100 * limits.filter_keeps_ratio, unit="percent"),
+                Evidence(metric="rows read", value=scan.rows, limit=None, unit="count"),
+            ),
+            remedy=RemoveShare(
+                stages=tuple(s.ref for s in stages), of="compute", ratio=round(limits.prune_removable_ratio * (1 - kept / scan.rows), 3)
+            ),
+            changes=code(
+                "partition-filter",
+                f"add a filter on {column} itself, without a function or cast around it",
+                "stop when PartitionFilters in the plan is not empty",
+                to=f'.where("{column} = …")',
+            ),
+        )
+
+
+def _prunes(scan: Scan) -> bool:
+    """Whether the scan has a partition filter that can leave folders out; isnotnull cannot."""
+    parts = [p for p in re.split(r",\s*(?![^()]*\))", scan.partition_filters.strip("[] ")) if p.strip()]
+    return any(not p.strip().startswith("isnotnull(") for p in parts)
+
+
+def _should_prune(scan: Scan, condition: str) -> bool:
+    """Whether the condition is about what the folders are cut by: it mentions a partition column, or a date or time of the row."""
+    mentioned = set(re.findall(r"([A-Za-z_][\w$]*)#\d+", condition))
+    if mentioned & set(scan.partition_columns):
+        return True
+    return any(scan.read_schema.get(c) in _TIME_TYPES for c in mentioned) and not scan.partition_columns

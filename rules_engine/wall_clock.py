@@ -1,0 +1,94 @@
+"""Where the wall clock went: start-up, executors working, the driver alone, waiting. The four add up to the run's duration."""
+
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_copilot.rules_engine.facts import MISSING, AppRun, union
+
+
+class WallClock(TypedDict):
+    """Milliseconds; the sum is `AppRun.wall_ms`."""
+
+    startup_ms: int
+    executors_ms: int
+    driver_ms: int
+    waiting_ms: int
+
+
+def _length(spans: npt.NDArray[np.int64]) -> int:
+    return int((spans[:, 1] - spans[:, 0]).sum()) if len(spans) else 0
+
+
+def _minus(outer: npt.NDArray[np.int64], inner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """What `outer` covers and `inner` does not; both disjoint and in order."""
+    found: list[tuple[int, int]] = []
+    i = 0
+    for begin, end in outer.tolist():
+        at = begin
+        while i < len(inner) and inner[i, 1] <= at:
+            i += 1
+        j = i
+        while j < len(inner) and inner[j, 0] < end:
+            if inner[j, 0] > at:
+                found.append((at, int(inner[j, 0])))
+            at = max(at, int(inner[j, 1]))
+            j += 1
+        if at < end:
+            found.append((at, end))
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def _whole(run: AppRun) -> npt.NDArray[np.int64]:
+    return union(np.array([[run.first_job_ms, run.ended_ms]], dtype=np.int64), run.started_ms, run.ended_ms)
+
+
+def waiting_spans(run: AppRun) -> npt.NDArray[np.int64]:
+    """Spans in which no task ran for a reason outside the driver's work: no executor was there, or a stream waited for its trigger. Shape (n, 2)."""
+    idle = _minus(_whole(run), run.busy_intervals)
+    reasons: list[npt.NDArray[np.int64]] = []
+    if run.local_cores is None:
+        workers = np.flatnonzero(~run.executors.is_driver & (run.executors.cores > 0))
+        if len(workers):
+            gone = run.executors.removed_ms[workers]
+            alive = union(
+                np.stack([run.executors.added_ms[workers], np.where(gone == MISSING, run.ended_ms, gone)], axis=1),
+                run.started_ms,
+                run.ended_ms,
+            )
+            pending = union(
+                np.stack(
+                    [run.stages.submitted_ms, np.where(run.stages.completed_ms == MISSING, run.ended_ms, run.stages.completed_ms)], axis=1
+                )[run.stages.submitted_ms != MISSING],
+                run.started_ms,
+                run.ended_ms,
+            )
+            reasons.append(_minus(pending, alive))
+    if run.streaming:
+        batches = np.array(
+            [[p.timestamp_ms, p.timestamp_ms + p.duration_ms.get("triggerExecution", 0)] for p in run.streaming], dtype=np.int64
+        )
+        worked = union(batches, run.started_ms, run.ended_ms)
+        if len(worked):
+            span = np.array([[worked[0, 0], worked[-1, 1]]], dtype=np.int64)
+            reasons.append(_minus(span, worked))
+    if not reasons:
+        return np.zeros((0, 2), dtype=np.int64)
+    wait = union(np.concatenate(reasons), run.started_ms, run.ended_ms)
+    return _minus(idle, _minus(_whole(run), wait))
+
+
+def driver_gaps(run: AppRun) -> npt.NDArray[np.int64]:
+    """Spans from the first job on in which no task ran and nothing was waited for: the driver's own time. Shape (n, 2), in order."""
+    return _minus(_minus(_whole(run), run.busy_intervals), waiting_spans(run))
+
+
+def wall_clock(run: AppRun) -> WallClock:
+    """The run's duration in four parts."""
+    busy = union(run.busy_intervals, run.first_job_ms, run.ended_ms)
+    waiting, driver = _length(waiting_spans(run)), _length(driver_gaps(run))
+    executors = _length(busy)
+    return WallClock(
+        startup_ms=max(run.wall_ms - executors - driver - waiting, 0), executors_ms=executors, driver_ms=driver, waiting_ms=waiting
+    )
