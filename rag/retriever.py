@@ -88,10 +88,14 @@ def _ranks(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 class Retriever:
     """Search over the bundled knowledge and, where there is one, the user's index. Without an encoder it works on words alone."""
 
-    def __init__(self, knowledge: Knowledge, embedder: Embedder | None, user: UserIndex | None = None) -> None:
+    def __init__(
+        self, knowledge: Knowledge, embedder: Embedder | None, user: UserIndex | None = None, user_embedder: Embedder | None = None
+    ) -> None:
+        """`user_embedder`: the encoder of the user's index, where it is not that of the bundled knowledge."""
         self.knowledge = knowledge
         self.user = user
         self._embedder = embedder
+        self._user_embedder = user_embedder
         self._vector_cache: dict[str, Vectors | None] = {}
         self._chunks = knowledge.card_chunks
         self._owners = list(dict.fromkeys(chunk.owner for chunk in self._chunks))
@@ -244,6 +248,8 @@ class Retriever:
         """A user's own passages, ranked among the cards by how near they are."""
         if self.user is None:
             return []
+        if self._user_embedder is not None:
+            vector = self._user_embedder.embed([query])
         found = self.user.nearest(vector, tokens(query, expand=True), k)
         lift = 3.6 / (RRF + 1)
         return [(lift * min(max(c.similarity, 0.0), 1.0) * 1.1, c.chunk) for c in found]

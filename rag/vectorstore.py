@@ -6,6 +6,7 @@ so an addition is seen by a running server at once. chromadb is imported only wh
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ class ChromaIndex:
         self._folder = folder
         self._embedder = embedder
         self._url = url
+        self._mutex = threading.RLock()
         self._collection: Any = None
         self._generation = ""
         self._read_at = 0.0
@@ -79,7 +81,7 @@ class ChromaIndex:
         """Whether a folder holds an index; asks no library."""
         return (folder / "chroma.sqlite3").is_file()
 
-    def _open(self) -> Any:
+    def _client(self) -> Any:
         import chromadb
         from chromadb.api.shared_system_client import SharedSystemClient
         from chromadb.config import Settings
@@ -88,13 +90,16 @@ class ChromaIndex:
         try:
             if self._url is not None:
                 at = urlsplit(self._url)
-                client = chromadb.HttpClient(
-                    host=at.hostname or "localhost", port=at.port or 8000, ssl=at.scheme == "https", settings=quiet
-                )
-            else:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                SharedSystemClient.clear_system_cache()
-                client = chromadb.PersistentClient(path=str(self._folder), settings=quiet)
+                return chromadb.HttpClient(host=at.hostname or "localhost", port=at.port or 8000, ssl=at.scheme == "https", settings=quiet)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            SharedSystemClient.clear_system_cache()
+            return chromadb.PersistentClient(path=str(self._folder), settings=quiet)
+        except Exception as error:
+            raise Unavailable(f"the index cannot be opened: {type(error).__name__}: {str(error)[:200]}") from error
+
+    def _open(self) -> Any:
+        client = self._client()
+        try:
             collection = client.get_or_create_collection(
                 COLLECTION, embedding_function=None, metadata={"encoder": self._embedder.name}, configuration={"hnsw": {"space": "cosine"}}
             )
@@ -136,8 +141,9 @@ class ChromaIndex:
 
     def documents(self) -> list[Stored]:
         """What the index holds, by source."""
-        self._fresh()
-        return sorted(self._documents.values(), key=lambda stored: stored.source)
+        with self._mutex:
+            self._fresh()
+            return sorted(self._documents.values(), key=lambda stored: stored.source)
 
     def put(self, source: str, digest: str, chunks: Sequence[Chunk]) -> None:
         """Store a document's passages in place of what its source had before."""
@@ -148,8 +154,22 @@ class ChromaIndex:
         if sources:
             self._write(remove=list(sources), chunks=(), digest="")
 
+    def reset(self) -> list[str]:
+        """Drop everything, whatever encoder it was built with; returns the sources it held."""
+        with _locked(self._folder), self._mutex:
+            client = self._client()
+            held: list[str] = []
+            if COLLECTION in {collection.name for collection in client.list_collections()}:
+                rows = client.get_collection(COLLECTION, embedding_function=None).get(include=["metadatas"])
+                held = list(dict.fromkeys(str(meta["source"]) for meta in rows["metadatas"] or []))
+                client.delete_collection(COLLECTION)
+            self._documents = {}
+            self._note_change()
+            self._collection = None
+            return held
+
     def _write(self, remove: list[str], chunks: Sequence[Chunk], digest: str) -> None:
-        with _locked(self._folder):
+        with _locked(self._folder), self._mutex:
             collection = self._fresh()
             stale = [source for source in remove if source in self._documents]
             if stale:
@@ -184,26 +204,27 @@ class ChromaIndex:
 
     def nearest(self, vector: Vectors | None, words: Sequence[str], k: int) -> list[Candidate]:
         """The k passages nearest in meaning, then the best by words that are not among them."""
-        collection = self._fresh()
-        if not self._chunks:
-            self._load()
-        if not self._chunks:
-            return []
-        found: dict[str, Candidate] = {}
-        if vector is not None:
-            near = collection.query(
-                query_embeddings=vector, n_results=min(k, len(self._chunks)), include=["documents", "metadatas", "distances"]
-            )
-            rows = zip(near["ids"][0], near["documents"][0], near["metadatas"][0], near["distances"][0], strict=True)
-            found = {i: Candidate(_chunk(i, d, m), 1 - float(distance)) for i, d, m, distance in rows}
-        if self._words is not None:
-            scores = self._words.scores(words)
-            ceiling = sum(self._words.idf(word) for word in set(words)) * 2.2 or 1.0
-            for row in np.argsort(-scores, kind="stable")[:k]:
-                chunk, share = self._chunks[row], float(scores[row]) / ceiling
-                if scores[row] > 0 and (chunk.id not in found or found[chunk.id].similarity < share):
-                    found[chunk.id] = Candidate(chunk, share)
-        return sorted(found.values(), key=lambda candidate: -candidate.similarity)[:k]
+        with self._mutex:
+            collection = self._fresh()
+            if not self._chunks:
+                self._load()
+            if not self._chunks:
+                return []
+            found: dict[str, Candidate] = {}
+            if vector is not None:
+                near = collection.query(
+                    query_embeddings=vector, n_results=min(k, len(self._chunks)), include=["documents", "metadatas", "distances"]
+                )
+                rows = zip(near["ids"][0], near["documents"][0], near["metadatas"][0], near["distances"][0], strict=True)
+                found = {i: Candidate(_chunk(i, d, m), 1 - float(distance)) for i, d, m, distance in rows}
+            if self._words is not None:
+                scores = self._words.scores(words)
+                ceiling = sum(self._words.idf(word) for word in set(words)) * 2.2 or 1.0
+                for row in np.argsort(-scores, kind="stable")[:k]:
+                    chunk, share = self._chunks[row], float(scores[row]) / ceiling
+                    if scores[row] > 0 and (chunk.id not in found or found[chunk.id].similarity < share):
+                        found[chunk.id] = Candidate(chunk, share)
+            return sorted(found.values(), key=lambda candidate: -candidate.similarity)[:k]
 
 
 def _chunk(name: str, text: str, meta: dict[str, Any]) -> Chunk:

@@ -18,6 +18,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Analyse a sample log that comes in the package."),
     "analyze": ("analyze", "Analyse event logs: what the run did, what is wrong, what each fix is worth."),
     "explain": ("explain", "Print a rule's page."),
+    "ask": ("ask", "Answer a question about Spark, or about a run, with sources."),
+    "search": ("search", "Find passages in the knowledge and in your index."),
+    "index": ("index", "Your own documents in the knowledge: add, build, stats."),
     "serve": ("serve", "Serve the API on this machine."),
     "config": ("config", "Show the settings in force."),
 }
