@@ -18,9 +18,11 @@ from spark_copilot.rag.vectorstore import ChromaIndex
 from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.errors import UsageError
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Report, Value
+from spark_copilot.rules_engine.findings import Report, Resize, Value
+from spark_copilot.rules_engine.units import show_ms
 
 INDEX_FOLDER = "index"
+MOST_EXECUTORS = 10_000
 QUESTION_LIMIT = 4_000
 """Characters of a question; what is longer is cut, the end of a pasted stack trace says little."""
 
@@ -131,6 +133,24 @@ def search(query: str, place: KnowledgePlace, *, k: int = 5, scope: Iterable[str
     )
 
 
+def replay_executors(run: AppRun) -> WhatIf:
+    """What the simulator says of other numbers of executors, as one sentence."""
+
+    def said(executors: int) -> str | None:
+        from spark_copilot.ml.simulator import Simulator
+
+        if not 1 <= executors <= MOST_EXECUTORS:
+            return None
+        simulator = Simulator(run)
+        wall = simulator.wall_ms((Resize(executors=executors),))
+        return (
+            f"With {executors} executors of the same size the recorded tasks replay in about {show_ms(wall)}; the run took {show_ms(run.wall_ms)} "
+            f"with at most {run.executors_max}. The replay of the run itself is off by {100 * simulator.error_ratio:.1f} %."
+        )
+
+    return said
+
+
 def ask(
     question: str,
     place: KnowledgePlace,
@@ -148,6 +168,7 @@ def ask(
     question = _asked(question)
     words = WORDS_LONG if long else WORDS
     if report is not None:
+        what_if = what_if or (replay_executors(run) if run is not None else None)
         about = answer_about_run(question, report, run, what_if=what_if)
         if about is not None:
             return _of_run(about, report, place, words)

@@ -13,12 +13,16 @@ from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.knowledge import Sentence, vectors_of
 from spark_copilot.rag.lexical import Bm25
 from spark_copilot.rag.retriever import Hit, Retriever
-from spark_copilot.rag.text import sentences, tokens
+from spark_copilot.rag.text import exceptions_in, sentences, tokens
 
 WORDS = 200
 WORDS_LONG = 600
 CARDS = 3
 """Cards an answer draws on."""
+UNRELATED = 0.38
+"""Similarity of the nearest phrase below which a question is about something else; questions about Spark lie above 0.49."""
+NEAR = 0.55
+"""A further card is drawn on when it scores at least this share of the first."""
 LEAD = 0.25
 """Added to the first sentence of a card: it says what the matter is, the others need it."""
 _PRIOR = {
@@ -91,8 +95,12 @@ class Answerer:
         """The answer in at most so many words, citations not counted."""
         scores = self._retriever.card_scores(question)
         cards = [c for c in scores if c in self._retriever.knowledge.by_id][:CARDS]
+        cards = [c for c in cards if scores[c] >= NEAR * scores[cards[0]]]
         keys = self._retriever.exact_keys(question)[:2]
         own = self._own_passages(question, scores)
+        named = keys or exceptions_in(question)
+        if not named and not own and self._retriever.nearness(question) < UNRELATED:
+            cards = []
         if not cards and not keys and not own:
             return Answer(
                 "Nothing in the knowledge fits this question. Ask about a symptom, an error message or a setting of Spark.", (), sure=False
@@ -188,7 +196,7 @@ class Answerer:
         for n in np.argsort(-value, kind="stable"):
             sentence = self._sentences[rows[n]]
             words = set(self._words_of(rows[n]))
-            if any(len(words & other) > 0.6 * min(len(words), len(other)) for other in said):
+            if sentence.text.endswith("?") or any(len(words & other) > 0.6 * min(len(words), len(other)) for other in said):
                 continue
             need = count_words(sentence.text) + 1
             if sentence.card not in chosen:

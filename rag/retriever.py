@@ -205,6 +205,13 @@ class Retriever:
             found["exit-codes"] = found.get("exit-codes", 0.0) + 0.02
         return found
 
+    def nearness(self, query: str) -> float:
+        """Similarity of the nearest way of asking or passage; 1 when no encoder can tell."""
+        vector = self.vector(query)
+        if vector is None:
+            return 1.0
+        return max(float((self._ask_vectors[1] @ vector[0]).max(initial=0)), float((self._chunk_vectors @ vector[0]).max(initial=0)))
+
     def exact_keys(self, query: str) -> list[Chunk]:
         """The rows of keys the question names in full."""
         rows = {chunk.owner: chunk for chunk in self.knowledge.key_chunks}
@@ -220,6 +227,9 @@ class Retriever:
         passages = _ranks(self._chunk_words.scores(words))
         if vector is not None:
             passages += _ranks(self._chunk_vectors @ vector[0])
+        for code in exit_codes_in(query):
+            named = re.compile(rf"(?<![\w-]){code}\b")
+            passages += np.array([0.04 * bool(named.search(chunk.text)) for chunk in self._chunks], dtype=np.float32)
         hits = [Hit(chunk, 1.0, exact=True) for chunk in self.exact_keys(query)]
         by_owner: dict[str, list[int]] = {}
         for row in np.argsort(-passages, kind="stable"):

@@ -7,10 +7,11 @@ hold is said to be missing, not guessed.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from spark_copilot.rag import run_facts
 from spark_copilot.rag.keys import default_in, known
-from spark_copilot.rag.run_words import CODE_WORDS, NOT_IN_LOG, ROUTES
+from spark_copilot.rag.run_words import CODE_WORDS, FEATURES, NOT_IN_LOG, ROUTES
 from spark_copilot.rag.text import keys_in
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change, Finding, Report, Saving
@@ -66,7 +67,10 @@ def answer_about_run(question: str, report: Report, run: AppRun | None = None, *
             made = _ROUTES[route](asked)
             if made is not None:
                 return made
-    return None if general else _codes(asked)
+    if not general:
+        return _codes(asked)
+    found = _codes(asked) if text.lstrip().startswith("how") else None
+    return found if found is not None and found.findings else None
 
 
 def _place(finding: Finding) -> str:
@@ -139,13 +143,14 @@ def _changes(asked: _Asked) -> RunAnswer:
     keys: list[str] = []
     for number, advice in enumerate(report.plan[:4], 1):
         saving = show_saving(advice.saving)
-        lines.append(
-            f"{number}. {advice.text.rstrip('.')}."
-            + (f" It is {saving}." if saving else "")
-            + f" Stop when: {advice.stop_condition.rstrip('.')}."
-        )
+        lines.append(f"{number}. {advice.text.rstrip('.')}." + (f" It is {saving}." if saving else "") + f" {_stop(advice.stop_condition)}")
         keys += advice.because
     return _said("changes", lines, tuple(f for f in report.findings if f.key in keys))
+
+
+def _stop(condition: str) -> str:
+    plain = condition.strip().rstrip(".")
+    return f"{plain[:1].upper()}{plain[1:]}." if plain.lower().startswith("stop") else f"Stop when {plain}."
 
 
 def _cost(asked: _Asked) -> RunAnswer:
@@ -239,22 +244,45 @@ def _longest(asked: _Asked) -> RunAnswer | None:
     path = asked.report.facts.get("critical_path")
     if isinstance(path, list | tuple) and path:
         lines.append(f"On the critical path: {', '.join(str(stage) for stage in path[:8])}.")
-    stages = {f.where.stage_id for f in asked.report.findings}
-    found = tuple(f for f in asked.report.findings if f.where.stage_id is not None and f.where.stage_id in stages)[:1]
+    on_path = {int(stage) for stage in path if str(stage).isdigit()} if isinstance(path, list | tuple) else set()
+    found = tuple(f for f in asked.report.findings if f.where.stage_id in on_path)[:1]
     for finding in found:
         lines += _describe(finding)
     return _said("stages", lines, found)
+
+
+def _clock(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1e3, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _about(asked: _Asked) -> RunAnswer:
     app = asked.report.application
     quality = asked.report.data_quality
     lines = [f"{app.name} ({app.id}), Spark {app.spark_version or 'of unknown version'} on {app.platform}, {show_ms(app.duration_ms)}."]
+    if asked.run is not None and asked.run.app.user:
+        lines.append(f"It ran as user {asked.run.app.user}.")
+    lines.append(f"It started {_clock(app.started_ms)} and ended {_clock(app.ended_ms)}" + ("." if app.complete else " (last event)."))
     lines.append(
         f"The log is {quality.status}: {quality.bad_lines} lines could not be read, {quality.missing_task_ends} task ends are missing."
     )
     lines += quality.reasons[:3]
     return _said("about", lines)
+
+
+def _compare(asked: _Asked) -> RunAnswer:
+    lines = [
+        "One log holds one run, so what another run did is not in it. `spark-copilot compare OLD NEW` ranks the differences of two logs."
+    ]
+    prediction = asked.report.prediction
+    if prediction is not None:
+        lines.append(
+            f"This run took {show_ms(asked.report.application.duration_ms)}; its history expects {show_ms(prediction.wall_ms.mid)}."
+        )
+    return _said("compare", lines)
+
+
+def _counts(asked: _Asked) -> RunAnswer | None:
+    return _said("counts", run_facts.count_lines(asked.run)) if asked.run is not None else None
 
 
 def _codes(asked: _Asked) -> RunAnswer | None:
@@ -279,13 +307,17 @@ def _codes(asked: _Asked) -> RunAnswer | None:
 
 
 def _setting(asked: _Asked) -> RunAnswer | None:
-    named = keys_in(asked.question)
+    named = keys_in(asked.question) or _features(asked.question)
     if not named:
         if asked.run is not None and re.search(
             r"\bsettings?\b.*\b(?:in force|used|set)\b|\bwhich settings\b|\bconfiguration of (?:this|the) run\b", asked.question.lower()
         ):
             values = redact_settings(dict(asked.run.environment.spark))
-            shown = [f"`{key}` = {value}" for key, value in sorted(values.items()) if known(key) is not None][:12]
+            shown = [
+                f"`{key}` = {value if len(value) <= 80 else value[:77] + '...'}"
+                for key, value in sorted(values.items())
+                if known(key) is not None
+            ][:12]
             return _said("settings", [f"{show_count(len(values))} Spark properties were set, among them:", *shown])
         return None
     lines: list[str] = []
@@ -294,6 +326,19 @@ def _setting(asked: _Asked) -> RunAnswer | None:
     found = tuple(f for f in asked.report.findings if any(change.key in named for change in f.changes) or f.where.setting in named)[:2]
     lines += [f"{f.title} ({_place(f)}) proposes: {_change(change)}" for f in found for change in f.changes if change.key in named][:2]
     return _said("setting", lines, found)
+
+
+def _features(question: str) -> list[str]:
+    """Settings behind a feature, when the question asks whether or how it was set."""
+    text = question.lower()
+    if not _HOW_SET.search(text):
+        return []
+    return [key for pattern, keys in FEATURES if re.search(pattern, text) for key in keys][:2]
+
+
+_HOW_SET = re.compile(
+    r"\b(?:enabled|disabled|turned o|switched o|set to|is .* on\b|was .* on\b|how (?:much|many|large|big)|what (?:is|was) the|what's the)"
+)
 
 
 def _one_setting(key: str, asked: _Asked) -> list[str]:
@@ -365,6 +410,8 @@ def _sql(asked: _Asked) -> RunAnswer | None:
 
 _Intent = Callable[[_Asked], RunAnswer | None]
 _ROUTES: dict[str, _Intent] = {
+    "compare": _compare,
+    "counts": _counts,
     "cost": _cost,
     "executors": _executors,
     "failures": _failures,

@@ -145,3 +145,13 @@ def sql_lines(run: AppRun, sql_id: int | None = None, most: int = 3) -> list[str
         took = show_ms(sql.completed_ms - sql.submitted_ms) if sql.completed_ms != MISSING else "its end is not in the log"
         lines.append(f"SQL {sql.sql_id} ({' '.join(sql.description.split())[:80]}): {took}, {len(sql.job_ids)} jobs.")
     return lines
+
+
+def count_lines(run: AppRun) -> list[str]:
+    """How many jobs, stages, tasks and SQL executions there were."""
+    ran = int((~run.stages.skipped).sum()) if len(run.stages) else 0
+    failed = int((run.tasks.status == FAILED).sum())
+    return [
+        f"{show_count(len(run.jobs))} jobs, {show_count(ran)} stage attempts that ran ({show_count(len(run.stages) - ran)} skipped), "
+        f"{show_count(len(run.tasks))} task attempts ({show_count(failed)} failed), {show_count(len(run.sql))} SQL executions."
+    ]

@@ -66,6 +66,19 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (route, re.compile("|".join(patterns)))
     for route, patterns in (
         (
+            "compare",
+            (
+                r"\bcompare\b",
+                r"\byesterday",
+                r"last (?:run|week|night|time)",
+                r"(?:previous|earlier|other) run",
+                r"slower than (?:before|it was|usual)",
+            ),
+        ),
+        ("counts", (r"how many (?:jobs|stages|tasks|sql|queries|executions|failed tasks)\b(?!.*(?:should|need))",)),
+        ("bottleneck", (r"bottleneck",)),
+        ("about", (r"\bwho (?:ran|started|submitted|owns)", r"when did", r"what time")),
+        (
             "cost",
             (
                 r"\bcosts?\b",
@@ -108,7 +121,6 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"duration",
                 r"run ?time\b",
                 r"take (?:so )?long\??$",
-                r"when did",
                 r"how fast",
             ),
         ),
@@ -181,3 +193,21 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 """Route -> what its questions say, tried in this order."""
+
+FEATURES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"dynamic allocation", ("spark.dynamicAllocation.enabled", "spark.dynamicAllocation.maxExecutors")),
+    (r"speculation", ("spark.speculation",)),
+    (r"skew join", ("spark.sql.adaptive.skewJoin.enabled",)),
+    (r"\baqe\b|adaptive", ("spark.sql.adaptive.enabled",)),
+    (r"broadcast threshold|auto ?broadcast", ("spark.sql.autoBroadcastJoinThreshold",)),
+    (r"shuffle partitions", ("spark.sql.shuffle.partitions",)),
+    (r"executor memory", ("spark.executor.memory", "spark.executor.memoryOverhead")),
+    (r"memory overhead", ("spark.executor.memoryOverhead",)),
+    (r"driver memory", ("spark.driver.memory",)),
+    (r"executor cores|cores per executor", ("spark.executor.cores",)),
+    (r"serializer|kryo", ("spark.serializer",)),
+    (r"off-?heap", ("spark.memory.offHeap.enabled", "spark.memory.offHeap.size")),
+    (r"shuffle service", ("spark.shuffle.service.enabled",)),
+    (r"ansi", ("spark.sql.ansi.enabled",)),
+)
+"""What people call a feature -> the settings that say whether it was on."""
