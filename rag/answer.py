@@ -19,6 +19,9 @@ WORDS = 200
 WORDS_LONG = 600
 CARDS = 3
 """Cards an answer draws on."""
+TWO_READINGS = 0.85
+"""A second card is a second reading of the question when it scores at least this share of the first."""
+SEVERAL = "More than one thing fits this question:"
 UNRELATED = 0.38
 """Similarity of the nearest phrase below which a question is about something else; questions about Spark lie above 0.49."""
 NEAR = 0.55
@@ -107,7 +110,7 @@ class Answerer:
             )
         lines: list[str] = []
         citations: list[Citation] = []
-        budget = words
+        budget = words - count_words(SEVERAL)
         for chunk in keys:
             budget -= self._add(lines, citations, chunk.source, chunk.id, chunk.title, [_short_key(chunk)], budget, header=False)
         for chunk in own[:2]:
@@ -118,6 +121,9 @@ class Answerer:
         for card_id in [c for c in cards if c in picked]:
             card = self._retriever.knowledge.by_id[card_id]
             self._add(lines, citations, card.source, card.id, card.title, [p.sentence.text for p in picked[card_id]], words)
+        said = [card for card in cards if card in picked]
+        if not keys and not own and len(said) > 1 and scores[said[1]] >= TWO_READINGS * scores[said[0]]:
+            lines.insert(0, SEVERAL)
         return Answer("\n".join(lines).strip(), tuple(citations))
 
     @staticmethod

@@ -20,6 +20,35 @@ SCOPES = (
     "driver", "executor", "sql", "delta", "iceberg", "streaming", "kubernetes", "yarn", "standalone", "databricks", "emr", "glue", "dataproc",
     "python", "storage", "shuffle", "jdbc", "gpu", "cost", "settings",
 )  # fmt: skip
+FIRST: dict[str, str] = {
+    "too-few-partitions": "input-parallelism",
+    "too-many-small-tasks": "shuffle-partitions",
+    "oversized-partitions": "shuffle-partitions",
+    "unsplittable-input": "non-splittable",
+    "small-files-written": "small-files-write",
+    "missing-partition-filter": "partition-pruning",
+    "single-partition-window": "window-single-partition",
+    "data-skew": "skewed-join",
+    "slow-node": "straggler-node",
+    "gc-pressure": "gc-overhead",
+    "out-of-memory": "executor-oom",
+    "cache-evicted-or-unused": "caching",
+    "cartesian-or-nested-loop-join": "nested-loop-join",
+    "broadcast-missed": "join-strategy",
+    "broadcast-too-large": "broadcast-oom",
+    "large-driver-result": "max-result-size",
+    "driver-bound": "driver-idle-gap",
+    "speculation-waste": "speculative",
+    "job-failed": "task-failures",
+    "delta-small-files": "delta-compaction",
+    "delta-rewrite-amplification": "delta-rewrite",
+    "delta-maintenance-missing": "delta-compaction",
+    "delta-log-growth": "delta-log-checkpoint",
+    "delta-over-partitioned": "delta-partitioning",
+    "batch-slower-than-trigger": "streaming-slow-batch",
+    "state-growth": "streaming-state",
+}
+"""The card that is about a finding code, where its id is not the code itself."""
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 _LISTS = ("topics", "codes", "keys", "exceptions", "scope", "asks")
 
@@ -151,9 +180,9 @@ def load_cards(extra: Path | None = None) -> tuple[Card, ...]:
 
 
 def cards_by_code(cards: Iterable[Card]) -> dict[str, tuple[str, ...]]:
-    """Finding code -> ids of the cards that explain it, in the order of the cards: the sources a finding cites."""
-    table: dict[str, tuple[str, ...]] = {}
+    """Finding code -> ids of the cards that explain it: the one about it first, then those that name it first. What a finding cites."""
+    found: dict[str, list[tuple[bool, int, int, str]]] = {}
     for card in cards:
-        for code in card.codes:
-            table[code] = (*table.get(code, ()), card.id)
-    return table
+        for place, code in enumerate(card.codes):
+            found.setdefault(code, []).append((card.id != FIRST.get(code, code), place, -len(card.asks), card.id))
+    return {code: tuple(rank[-1] for rank in sorted(ranked)) for code, ranked in found.items()}

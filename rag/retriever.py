@@ -239,7 +239,7 @@ class Retriever:
             for place, row in enumerate(by_owner[owner][: SAME_OWNER + 1]):
                 ranked.append((score * 0.82**place + 0.15 * float(passages[row]), self._chunks[row]))
         ranked += self._key_hits(words, vector)
-        ranked += self._user_hits(query, vector, k)
+        ranked += self._user_hits(query, vector, k, max((score for score, _ in ranked), default=1.0))
         ranked.sort(key=lambda pair: -pair[0])
         hits += [Hit(chunk, round(score, 5)) for score, chunk in ranked if all(h.chunk.id != chunk.id for h in hits[:8])]
         if wanted:
@@ -254,12 +254,13 @@ class Retriever:
         best = np.argsort(-scores, kind="stable")[:5]
         return [(float(scores[row]), self.knowledge.key_chunks[row]) for row in best if scores[row] > 0]
 
-    def _user_hits(self, query: str, vector: Vectors | None, k: int) -> list[tuple[float, Chunk]]:
-        """A user's own passages, ranked among the cards by how near they are."""
+    def _user_hits(self, query: str, vector: Vectors | None, k: int, best: float) -> list[tuple[float, Chunk]]:
+        """A user's own passages: above the best card when they are nearer to the question than any of our phrases, else below it."""
         if self.user is None:
             return []
         if self._user_embedder is not None:
             vector = self._user_embedder.embed([query])
         found = self.user.nearest(vector, tokens(query, expand=True), k)
-        lift = 3.6 / (RRF + 1)
-        return [(lift * min(max(c.similarity, 0.0), 1.0) * 1.1, c.chunk) for c in found]
+        near = self.nearness(query) if self._embedder is not None else 0.5
+        lift = [min((max(c.similarity, 0.0) / max(near, 0.2)) ** 2, 1.5) for c in found]
+        return [(best * share, candidate.chunk) for share, candidate in zip(lift, found, strict=True)]
