@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, PositiveInt
+from pydantic import AliasChoices, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,6 +30,15 @@ class Settings(BaseSettings):
     port: PositiveInt = Field(8000, description="Port of the server.")
     max_decompressed_bytes: PositiveInt = Field(200 * 2**30, description="Largest event log accepted, after decompression.")
     max_upload_bytes: PositiveInt = Field(20 * 2**30, description="Largest request body accepted, as sent.")
+    cards_folder: Path | None = Field(None, description="A folder of your own topic cards; a card with the id of ours replaces it.")
+    chroma_url: str | None = Field(
+        None, description="A Chroma server for the index, shared by several replicas. Absent: a folder of the home."
+    )
+    encoder: str | None = Field(
+        None, description="Encoder of your index: bundled, sentence-transformers:MODEL or http:MODEL. Absent: the bundled one."
+    )
+    encoder_url: str | None = Field(None, description="Base URL of the OpenAI-compatible embeddings endpoint that http:MODEL names.")
+    encoder_key: SecretStr | None = Field(None, description="Its key, where it wants one.")
 
 
 def load() -> Settings:

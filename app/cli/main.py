@@ -20,6 +20,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "whatif": ("whatif", "Replay a run under other sizes, settings, or with findings mended."),
     "compare": ("compare", "Compare two runs: where the difference comes from, and whether it is noise."),
     "explain": ("explain", "Print a rule's page."),
+    "ask": ("ask", "Answer a question about Spark, or about a run, with sources."),
+    "search": ("search", "Find passages in the knowledge and in your index."),
+    "index": ("index", "Your own documents in the knowledge: add, build, stats."),
     "serve": ("serve", "Serve the API on this machine."),
     "config": ("config", "Show the settings in force."),
 }

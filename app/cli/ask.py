@@ -1,0 +1,43 @@
+"""`ask`: one question, one answer with its sources."""
+
+from typing import Annotated
+
+import typer
+
+from spark_copilot.rules_engine.errors import UsageError
+
+
+def command(
+    question: Annotated[list[str], typer.Argument(help="The question, in your own words.", show_default=False)],
+    log: Annotated[str | None, typer.Option("--log", help="An event log: questions about the run are answered from it.")] = None,
+    long: Annotated[bool, typer.Option("--long", help="Up to 600 words instead of 200.")] = False,
+    output_format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Works without a model: from the topic cards, the settings catalog, your index and, with --log, the run's own numbers."""
+    if output_format not in ("text", "json"):
+        raise UsageError(f"no format {output_format!r}", hint="known: text, json")
+    from spark_copilot.app.cli.knowledge import place
+    from spark_copilot.orchestration.ask import ask
+
+    run = report = None
+    if log is not None:
+        from spark_copilot.app.cli.progress import reading
+        from spark_copilot.connectors.eventlog import read_runs
+        from spark_copilot.orchestration.analyse import analyse_run
+
+        with reading(log) as heard:
+            runs = list(read_runs(log, progress=heard))
+        if len(runs) > 1:
+            names = ", ".join(r.app.id for r in runs[:5])
+            raise UsageError(f"{log} holds {len(runs)} applications ({names}); name one log")
+        run = runs[0]
+        report = analyse_run(run)
+    made = ask(" ".join(question), place(), run=run, report=report, long=long)
+    if output_format == "json":
+        typer.echo(made.model_dump_json())
+        return
+    typer.echo(made.answer)
+    if made.citations:
+        typer.echo()
+        for number, citation in enumerate(made.citations, 1):
+            typer.echo(f"[{number}] {citation.title}  {citation.source}")
