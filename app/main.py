@@ -1,13 +1,16 @@
 """The FastAPI application, put together from its nouns."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from spark_copilot.app.api import analyze, errors
+from spark_copilot.app.api import analyze, errors, knowledge
+from spark_copilot.app.api.monitoring import HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
+from spark_copilot.app.wiring import place_of
 
 
 class Health(BaseModel):
@@ -17,8 +20,8 @@ class Health(BaseModel):
     version: str
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application for these settings; those of the environment when none are given."""
+def create_app(settings: Settings | None = None, log_dir: Path | None = None) -> FastAPI:
+    """The application for these settings; those of the environment when none are given. With `log_dir` it is also a history server over that directory."""
     settings = settings or load()
     release = version("spark-intelligence-copilot")
     app = FastAPI(
@@ -27,7 +30,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Hand it a Spark event log: it says what is wrong, what each fix is worth, and what to change.",
     )
     errors.install(app)
+    store = HistoryStore(log_dir) if log_dir is not None else None
     app.include_router(analyze.router(settings))
+    app.include_router(knowledge.router(place_of(settings), store))
+    if store is not None:
+        app.include_router(monitoring_router(store), prefix="/api/v1")
 
     @app.get("/health", tags=["health"])
     def health() -> Health:

@@ -19,7 +19,13 @@ RUNS = 5
 def cpu_and_wall(command: list[str]) -> tuple[float, float]:
     """CPU and wall seconds of one child."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT, env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"})
+    subprocess.run(
+        command,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
 
@@ -46,7 +52,9 @@ def main() -> None:
         result[name] = {"cpu_s": round(cpu, 3), "wall_s": round(wall, 3)}
         print(f"{name:28} cpu {cpu:.3f} s   wall {wall:.3f} s")
     (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
-    (ROOT / "benchmarks" / "results" / "startup.json").write_text(json.dumps({"log_bytes": Path(log).stat().st_size, **result}, indent=1) + "\n")
+    (ROOT / "benchmarks" / "results" / "startup.json").write_text(
+        json.dumps({"log_bytes": Path(log).stat().st_size, **result}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

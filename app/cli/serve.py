@@ -1,17 +1,19 @@
 """`serve`: the API on this machine."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spark_copilot.app.config import load
-from spark_copilot.rules_engine.errors import UsageError
+from spark_copilot.rules_engine.errors import NotFound, UsageError
 
 
 def command(
     host: Annotated[str | None, typer.Option(help="Address to bind; must be loopback while there are no API keys.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
+    log_dir: Annotated[Path | None, typer.Option(help="Serve Spark's monitoring API over the event logs of this directory too.")] = None,
 ) -> None:
     """Ctrl-C ends it. The API's pages are at /docs."""
     import uvicorn
@@ -19,13 +21,15 @@ def command(
     from spark_copilot.app.main import create_app
 
     settings = load()
+    if log_dir is not None and not log_dir.is_dir():
+        raise NotFound(f"{log_dir}: no such directory")
     address = host or settings.host
     if not _is_loopback(address):
         raise UsageError(
             f"{address} is not a loopback address, and there are no API keys",
             hint="bind 127.0.0.1 and put a proxy with access control before it",
         )
-    uvicorn.run(create_app(settings), host=address, port=port or settings.port, log_level="warning", access_log=False)
+    uvicorn.run(create_app(settings, log_dir), host=address, port=port or settings.port, log_level="warning", access_log=False)
 
 
 def _is_loopback(address: str) -> bool:

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -56,3 +57,23 @@ def test_a_body_over_the_limit_is_refused() -> None:
 def test_unknown_paths_are_problem_documents(client: TestClient) -> None:
     answer = client.get("/api/v1/nothing")
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+def test_search_and_ask(client: TestClient) -> None:
+    found = client.get("/api/v1/search", params={"q": "exit code 137", "k": 3}).json()
+    assert len(found["results"]) == 3
+    assert list(found["results"][0]) == ["id", "title", "source", "score", "text"]
+    answer = client.post("/api/v1/ask", json={"question": "what does exit code 137 mean?"}).json()
+    assert "137" in answer["answer"]
+    assert answer["citations"]
+    assert client.post("/api/v1/ask", json={"question": "why?", "run_id": "app-1"}).status_code == 404
+
+
+def test_a_log_directory_makes_it_a_history_server(tmp_path: Path) -> None:
+    (tmp_path / "app.zstd").write_bytes(SAMPLE.read_bytes())
+    client = TestClient(create_app(log_dir=tmp_path))
+    application = client.get("/api/v1/applications").json()[0]
+    assert application["name"] == "skewed-join"
+    assert len(client.get(f"/api/v1/applications/{application['id']}/stages").json()) == 3
+    answer = client.post("/api/v1/ask", json={"question": "what should I change first?", "run_id": application["id"]}).json()
+    assert answer["findings"]
