@@ -130,6 +130,8 @@ class ExecutorLimits:
 
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 2_000
+    driver_cold_ms: int = 1_600  # planning the first query loads Spark's classes once, whatever the program does …
+    driver_cold_window_ms: int = 5_000  # … within this time after the first job
     driver_high_ratio: float = 0.20  # below it a driver-bound finding stays under high: about half comes back at best
     driver_high_ms: int = 5_000  # and in short runs the pauses are Spark's own planning, which stays
     driver_recoverable_ratio: float = 0.5

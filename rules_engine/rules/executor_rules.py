@@ -20,11 +20,13 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     Why it costs: the whole cluster is paid for and idle.
     What to do: move loops and collected data out of the driver; run independent actions in threads; fewer and larger jobs; less listing (a catalog instead of paths, fewer files and
     folders); commit with a committer that does not move files.
-    Blind spot: the log shows that the driver was alone, not what it did; about half of planning, listing and commits comes back at best. Start-up, waiting for a streaming trigger
-    and waiting for executors do not count.
+    Blind spot: the log shows that the driver was alone, not what it did; about half of planning, listing and commits comes back at best.
+    Start-up, the planning of the first query, waiting for a streaming trigger and waiting for executors do not count.
     """
     gaps = driver_gaps(run)
     total = int((gaps[:, 1] - gaps[:, 0]).sum()) if len(gaps) else 0
+    early = gaps[gaps[:, 0] < run.first_job_ms + limits.driver_cold_window_ms]
+    total -= min(int((early[:, 1] - early[:, 0]).sum()), limits.driver_cold_ms)
     if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
         return
     longest = int((gaps[:, 1] - gaps[:, 0]).argmax())

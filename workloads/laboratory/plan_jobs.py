@@ -18,14 +18,6 @@ def big_sort(spark: Any, _: Path) -> None:
     noop(rows.repartition(2).sortWithinPartitions("h"))
 
 
-def churn_objects(spark: Any, _: Path) -> None:
-    """A cache that fills the heap beside work that makes many short-lived objects."""
-    kept = spark.range(0, 2_600_000, 1, 4).selectExpr("id", "split(sha2(cast(id as string), 256), '0') as words").cache()
-    kept.count()
-    for number in range(4):
-        kept.selectExpr(f"size(array_sort(transform(words, w -> concat(w, '{number}', reverse(w))))) as n").selectExpr("sum(n)").collect()
-
-
 def row_udf(spark: Any, _: Path) -> None:
     """A Python function called row by row."""
     from pyspark.sql.functions import udf
