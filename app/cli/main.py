@@ -18,6 +18,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Analyse a sample log that comes in the package."),
     "analyze": ("analyze", "Analyse event logs: what the run did, what is wrong, what each fix is worth."),
     "explain": ("explain", "Print a rule's page."),
+    "gate": ("gate", "Stop bad Spark settings in CI: files, code, and a run against its baseline."),
+    "upgrade-check": ("upgrade_check", "What another Spark version changes for your own settings."),
+    "catalog": ("catalog", "The catalog of Spark's settings: build it again from an installed Spark."),
     "serve": ("serve", "Serve the API on this machine."),
     "config": ("config", "Show the settings in force."),
 }

@@ -1,0 +1,1 @@
+"""Reports for people and machines: what a use case answers, in each format."""
