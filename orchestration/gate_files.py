@@ -75,3 +75,18 @@ def text_of(path: Path) -> tuple[str | None, str | None]:
     if b"\0" in data[:8192]:
         return None, None
     return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace").replace("\r\n", "\n"), None
+
+
+_PACKED = (".zstd", ".zst", ".lz4", ".snappy", ".lzf", ".gz", ".inprogress", ".zip")
+
+
+def looks_like_event_log(path: Path) -> bool:
+    """Whether a path holds a run of Spark, told by its content; a rolled log by its folder."""
+    if path.is_dir():
+        return path.name.startswith("eventlog_v2_") or any(path.glob("events_*"))
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError:
+        return False
+    return b'"Event":"SparkListener' in head or b'"Event": "SparkListener' in head or (path.name.endswith(_PACKED) and b"\0" in head)
