@@ -1,0 +1,216 @@
+"""Events of one application -> `AppRun`, in one pass."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog.build_executors import Executors
+from spark_copilot.connectors.eventlog.build_sql import Sql
+from spark_copilot.connectors.eventlog.build_stages import Stages
+from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks
+from spark_copilot.rules_engine.facts import MISSING, Application, AppRun, Environment, IntColumn, Quality
+from spark_copilot.rules_engine.redact import Redactor, map_texts
+
+MAX_ISSUES = 40
+
+
+class Builder:
+    """Takes events one by one; `build` ends it. `handle` never fails on a decoded event."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.redactor = Redactor()
+        self.mask = mask = self.redactor.text
+        self.tasks, self.stages, self.executors, self.sql = Tasks(mask), Stages(mask), Executors(mask), Sql(self.redactor)
+        self.version = ""
+        self.start: ev.ApplicationStart | None = None
+        self.ended = MISSING
+        self.latest = MISSING
+        self.earliest = MISSING
+        self.environment = Environment()
+        self.profiles: dict[int, Mapping[str, Any]] = {}
+        self.app_id: str | None = None
+        self.app_name: str | None = None
+        self.unknown: Counter[str] = Counter()
+        self.bad_lines = 0
+        self.issues: list[str] = []
+        self.more_issues = 0
+        self.truncated = self.compacted = False
+        self._handlers: dict[type[Any], Callable[[Any], Any]] = {
+            ev.JobStart: self._job_start,
+            ev.JobEnd: self.stages.job_end,
+            ev.StageSubmitted: self.stages.submitted,
+            ev.StageCompleted: self.stages.completed,
+            ev.SqlStart: self.sql.start,
+            ev.SqlUpdate: self.sql.update,
+            ev.SqlMetricUpdates: self.sql.metric_updates,
+            ev.DriverUpdates: self.sql.driver_updates,
+            ev.SqlEnd: self.sql.end,
+            ev.QueryProgress: self.sql.progress,
+            ev.ExecutorAdded: self.executors.added,
+            ev.ExecutorRemoved: self.executors.removed,
+            ev.BlockManagerAdded: self.executors.block_manager,
+            ev.StageExecutorMetrics: self.executors.stage_metrics,
+            ev.TaskEnd: self.tasks.pending.append,
+            ev.LogStart: self._log_start,
+            ev.ApplicationStart: self._app_start,
+            ev.ApplicationEnd: self._app_end,
+            ev.EnvironmentUpdate: self._environment,
+            ev.ResourceProfile: self._profile,
+        }
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of an application has been seen yet."""
+        return self.start is None and not self.stages.jobs and not len(self.tasks) and not self.executors.by_id
+
+    def issue(self, text: str) -> None:
+        """Note what was wrong, with its place; beyond a few dozen only counted."""
+        if len(self.issues) < MAX_ISSUES:
+            self.issues.append(text)
+        else:
+            self.more_issues += 1
+
+    def handle(self, kind: str, event: Any) -> None:
+        """Take one decoded event of this name."""
+        if kind in ev.EXCLUSIONS:
+            self.executors.mark(event, ev.EXCLUSIONS[kind])
+            return
+        if isinstance(event, ev.TaskEnd):
+            self.task_end(event)
+            return
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+            self._clock(event)
+
+    def task_end(self, event: ev.TaskEnd) -> None:
+        """Take a task end."""
+        self.tasks.pending.append(event)
+        if len(self.tasks.pending) >= CHUNK:
+            self.tasks.flush()
+
+    def _clock(self, event: Any) -> None:
+        if isinstance(event, ev.ExecutorAdded | ev.ExecutorRemoved | ev.BlockManagerAdded):
+            return  # executors come and go long after the work, and their clocks have been seen years off
+        for name in ("time", "submitted", "completed"):
+            self.see(getattr(event, name, MISSING))
+        info = getattr(event, "info", None)
+        if isinstance(info, ev.StageInfo):
+            self.see(info.submitted)
+            self.see(info.completed)
+
+    def see(self, time: object) -> None:
+        """Let a time widen the span of the log; absurd ones do not."""
+        if isinstance(time, int) and 0 < time < HORIZON_MS:
+            self.latest = max(self.latest, time)
+            self.earliest = time if self.earliest == MISSING else min(self.earliest, time)
+
+    def _job_start(self, event: ev.JobStart) -> None:
+        execution = self.stages.job_start(event)
+        if execution is not None:
+            jobs = self.sql.get(execution).jobs
+            if event.job not in jobs:
+                jobs.append(event.job)
+        if event.properties is not None:
+            self.app_id = self.app_id or event.properties.app_id
+            self.app_name = self.app_name or event.properties.app_name
+
+    def _log_start(self, event: ev.LogStart) -> None:
+        self.version = event.version or self.version
+
+    def _app_start(self, event: ev.ApplicationStart) -> None:
+        self.start = event
+
+    def _app_end(self, event: ev.ApplicationEnd) -> None:
+        self.ended = event.time
+
+    def _environment(self, event: ev.EnvironmentUpdate) -> None:
+        groups = (event.spark, event.system, event.hadoop, event.jvm, event.classpath, event.metrics)
+        self.environment = Environment(
+            *(self.redactor.settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups)
+        )
+
+    def _profile(self, event: ev.ResourceProfile) -> None:
+        self.profiles[event.id] = map_texts({"executor": event.executor, "task": event.task}, self.mask)
+
+    def build(self) -> AppRun:
+        """The run. The builder is spent afterwards."""
+        self.tasks.flush()
+        tasks = self.tasks
+        pairs = tasks.stages()
+        if len(pairs) and pairs.min() >= 0 and pairs[:, 0].max() < 1 << 40 and pairs[:, 1].max() < 1 << 20:
+            _, first, inverse = np.unique((pairs[:, 0] << 20) + pairs[:, 1], return_index=True, return_inverse=True)
+        else:  # ids that no Spark gives: slower, and right for them too
+            _, first, inverse = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+        distinct = [(int(stage), int(attempt)) for stage, attempt in pairs[first]]
+        rows = self.stages.rows(distinct)
+        stage_rows = np.array([rows[key] for key in distinct], dtype=np.int64)[inverse.reshape(-1)]
+        table, wrong = tasks.table(stage_rows, self._executor_rows(), len(tasks.errors))
+        for what, count in wrong.items():
+            self.issue(f"{count:,} {what}")
+        if len(table):
+            self.see(int(table.finish_ms.max()))
+            self.see(int(table.launch_ms.min()))
+        sql_rows = {execution: row for row, execution in enumerate(self.sql.by_id)}
+        missing = max(tasks.started - len(table), 0)
+        if missing:
+            self.issue(f"{missing:,} tasks began and their ends are not in the log")
+        run = AppRun(
+            app=self._application(),
+            environment=self.environment,
+            tasks=table,
+            stages=self.stages.stage_table(sql_rows),
+            jobs=self.stages.job_table(sql_rows),
+            executors=self.executors.table(),
+            sql=self.sql.table(self.stages.totals),
+            streaming=tuple(self.sql.streaming),
+            errors=tuple(tasks.errors),
+            resource_profiles=self.profiles,
+            quality=self._quality(missing),
+        )
+        return self.redactor.everywhere(run)
+
+    def _executor_rows(self) -> IntColumn:
+        for name, host in self.tasks.hosts.items():
+            one = self.executors.get(name)
+            one.host = one.host or host
+        for name, peaks in self.tasks.peaks.items():
+            keep_peaks(self.executors.get(name).peaks, peaks)
+        row_of = {name: row for row, name in enumerate(self.executors.by_id)}
+        rows = np.array([row_of[self.executors.get(name).id] for name in self.tasks.executors], dtype=np.int64)
+        codes = np.array(self.tasks.executor, dtype=np.int64)
+        return rows[codes] if len(codes) else codes
+
+    def _application(self) -> Application:
+        start = self.start or ev.ApplicationStart()
+        if self.start is None:
+            self.issue("the log has no application start: its first part is missing")
+        begun = start.time if 0 < start.time < HORIZON_MS else max(self.earliest, 0)
+        conf = self.environment.spark
+        ended = self.ended if 0 < self.ended < HORIZON_MS else MISSING
+        if ended != MISSING and ended < begun:
+            self.issue("the application ends before it starts: its last event is taken as the end")
+            ended = max(self.latest, begun)
+        return Application(
+            id=start.id or self.app_id or conf.get("spark.app.id") or self.name,
+            name=self.mask(start.name or self.app_name or conf.get("spark.app.name") or self.name),
+            user=self.mask(start.user),
+            spark_version=self.version,
+            started_ms=begun,
+            ended_ms=ended,
+            last_event_ms=max(self.latest, begun),
+            attempt=start.attempt,
+        )
+
+    def _quality(self, missing: int) -> Quality:
+        if self.ended == MISSING:
+            self.issue("the log has no application end: the last event is taken as the end")
+        if self.stages.lost_starts:
+            self.issue(f"{self.stages.lost_starts:,} jobs end whose start is not in the log")
+        if self.more_issues:
+            self.issues.append(f"and {self.more_issues:,} more like these")
+        return Quality(self.bad_lines, missing, self.compacted, self.truncated, dict(self.unknown), tuple(self.issues))
