@@ -48,8 +48,6 @@ def command(
     from_spark_version: Annotated[str | None, typer.Option("--from-spark-version", help="The version an upgrade starts from.")] = None,
     profile: Annotated[Path | None, typer.Option("--profile", help="The machines: {node: {cores, memory}, yarn: {…}}.")] = None,
     max_wall: Annotated[str | None, typer.Option("--max-wall", help="A run's longest wall clock, 30m.")] = None,
-    max_cost: Annotated[float | None, typer.Option("--max-cost", help="A run's highest cost.")] = None,
-    no: Annotated[str | None, typer.Option("--no", help="No finding of the analysis at or above this severity, high.")] = None,
 ) -> None:
     """Settings files and code are judged by rule; event logs are held against the logs given with --baseline, or against budgets.
 
@@ -74,10 +72,10 @@ def command(
         raise NotFound(f"no such baseline: {', '.join(missing)}")
     logs = [p for p in paths if looks_like_event_log(p)]
     if logs:
-        report = _runs(paths, logs, baselines, max_wall, max_cost, no)
+        report = _runs(paths, logs, baselines, max_wall)
     else:
-        if max_wall is not None or max_cost is not None or no is not None:
-            raise UsageError("--max-wall, --max-cost and --no judge a run", hint="give an event log")
+        if max_wall is not None:
+            raise UsageError("--max-wall judges a run", hint="give an event log")
         known = frozenset[str]().union(*(gate_baseline.load(p) for p in baselines))
         report = run_gate(paths, config=held, target=target, baseline=known)
         if fix or diff:
@@ -97,9 +95,7 @@ def command(
         raise typer.Exit(Exit.GATE_FAILED)
 
 
-def _runs(
-    paths: Sequence[Path], logs: Sequence[Path], baselines: Sequence[Path], max_wall: str | None, max_cost: float | None, no: str | None
-) -> GateReport:
+def _runs(paths: Sequence[Path], logs: Sequence[Path], baselines: Sequence[Path], max_wall: str | None) -> GateReport:
     others = [str(p) for p in paths if p not in logs]
     if others:
         raise UsageError(f"event logs and settings files in one call: {', '.join(others)}", hint="judge them in two calls")
@@ -108,7 +104,7 @@ def _runs(
         raise UsageError(f"{findings_files[0]} is a baseline of findings; a run needs the log of an earlier run")
     from spark_copilot.orchestration.gate_run import Budgets, gate_run  # numpy is loaded for runs only
 
-    return gate_run([*baselines, *logs[:-1]], logs[-1], Budgets.parse(max_wall=max_wall, max_cost=max_cost, no=no))
+    return gate_run([*baselines, *logs[:-1]], logs[-1], Budgets.parse(max_wall=max_wall))
 
 
 def _say(report: GateReport, output_format: str, outputs: Sequence[tuple[str, Path]]) -> None:

@@ -280,7 +280,8 @@ class Catalog:
         """The newest version that the catalog holds."""
         return max(_version(raw["last"]) for raw in self._timeline.values())
 
-    def keys(self) -> tuple[str, ...]:
+    @property
+    def all_keys(self) -> tuple[str, ...]:
         """Every registered key of every version."""
         return tuple(self._timeline)
 
