@@ -286,6 +286,8 @@ def target_of(file: str, text: str, settings: Sequence[Setting], marks: Sequence
         out = replace(out, spark=spark_of(kind, version))
     if out.java is None and any(kind == k and pattern.match(version) for k, pattern in _JAVA_17):
         out = replace(out, java=17)
+    if config.pinned_spark is not None:
+        return replace(out, spark=config.pinned_spark)
     if out.spark is None:
         out = replace(out, spark=_pinned(str(Path(file).parent)))
     return out

@@ -43,6 +43,8 @@ class GateConfig:
     jobs: tuple[JobGroup, ...] = ()
     fail_on: str | None = None
     root: Path = Path()
+    pinned_spark: SparkVersion | None = None
+    """Overrules whatever version a file names: what an upgrade is judged with."""
 
     def knows(self, key: str) -> bool:
         """Whether the user listed this key as one of his own (patterns allowed)."""

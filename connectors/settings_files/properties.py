@@ -72,6 +72,7 @@ def collect(out: Collector, text: str, *, first_line: int = 1, scope: str = "", 
         spark_lines = sum(1 for _, line, _ in entries if line.startswith("spark."))
         own = ("spark" in name and ".properties" not in name) or spark_lines * 2 > len(entries)
     lines = text.split("\n")
+    out.mark("properties-text", first_line, scope=scope)
     for number, line, _ in entries:
         match = _ENTRY.match(line)
         if match is None:

@@ -113,7 +113,7 @@ class _Module:
         self.sessions: list[tuple[int, ...]] = []
         self.blocks = 0
         self.used: set[int] = set()
-        self.late_names: set[str] = set()
+        self.scope = ""
 
     def run(self) -> None:
         self.out.mark("language", 1, "python")
@@ -135,12 +135,21 @@ class _Module:
             for inner in _inner_blocks(statement):
                 if is_scope:
                     held, self.sessions = self.sessions, []
+                    outer, self.scope = self.scope, self._scope(statement)
                     self.block(inner, here)
-                    self.sessions = held
+                    self.sessions, self.scope = held, outer
                 else:
                     self.block(inner, here)
         if isinstance(path, tuple) and not path:
             del self.sessions[known:]
+
+    def _scope(self, statement: ast.stmt) -> str:
+        """Tests and fixtures inside a file have a scope of their own, so that they are judged as tests."""
+        if self.scope or not _is_test(statement):
+            return self.scope
+        scope = f"test@{statement.lineno}"
+        self.out.mark("role", statement.lineno, "test", scope=scope)
+        return scope
 
     def after_session(self, here: tuple[int, ...]) -> bool:
         return any(session == here[: len(session)] for session in self.sessions)
@@ -162,7 +171,7 @@ class _Module:
             self.writes(steps)
         if made:
             self.sessions.append(here)
-            self.out.mark("session", root.lineno)
+            self.out.mark("session", root.lineno, scope=self.scope)
         if stopped:
             self.sessions.clear()
 
@@ -175,12 +184,19 @@ class _Module:
                 self.many(keywords["map"], code, here)
             elif len(args) == 2 or {"key", "value"} <= set(keywords):
                 self.one(args[0] if args else keywords["key"], args[1] if len(args) == 2 else keywords["value"], code, here, call)
-        elif name in ("set", "setIfMissing") and len(args) == 2:
+        elif name in ("set", "setIfMissing") and (len(args) == 2 or {"key", "value"} <= set(keywords)):
             place = self._set_place(before, late)
             if place is not None:
-                self.one(args[0], args[1], place, here, call, origin="conf-copy" if "getConf" in before or before[-1:] == ["_conf"] else "")
+                self.one(
+                    args[0] if args else keywords["key"],
+                    args[1] if len(args) == 2 else keywords["value"],
+                    place,
+                    here,
+                    call,
+                    origin="conf-copy" if _is_copy(before) else "",
+                )
         elif name == "setAll" and args and self._set_place(before, late) is not None:
-            copied = "getConf" in before or before[-1:] == ["_conf"]
+            copied = _is_copy(before)
             self.many(args[0], self._set_place(before, late) or code, here, origin="conf-copy" if copied else "")
         elif name in ("master", "setMaster") and len(args) == 1 and (name == "setMaster" or self._is_builder(before)):
             self.emit("spark.master", self.constants.text(args[0]), *_line(call), code, here)
@@ -191,7 +207,7 @@ class _Module:
         elif name == "sql" and args:
             self.sql(args[0])
         elif name in ("configure_spark_with_delta_pip",):
-            self.out.mark("delta-helper", call.lineno)
+            self.out.mark("delta-helper", call.lineno, scope=self.scope)
         elif airflow.is_operator(name):
             airflow.operator(self.out, self.constants, name, call, self.used)
 
@@ -207,7 +223,7 @@ class _Module:
     def _set_place(self, before: list[str], late: bool) -> Place | None:
         if not before:
             return None
-        if "getConf" in before or before[-1] == "_conf":
+        if _is_copy(before):
             return Place.LATE
         if before[-1] == "conf" and len(before) > 1:
             return Place.RUNTIME
@@ -233,7 +249,7 @@ class _Module:
 
     def emit(self, key: str, value: str | None, line: int, column: int, place: Place, here: tuple[int, ...], origin: str = "") -> None:
         block = origin or (f"block{here[-1]}" if place is Place.CODE else "")
-        self.out.set(key, value, line, place, column=column, origin=block)
+        self.out.set(key, value, line, place, column=column, scope=self.scope, origin=block)
 
     def many(self, node: ast.expr, place: Place, here: tuple[int, ...], origin: str = "") -> None:
         pairs = self.constants.pairs(node)
@@ -280,10 +296,10 @@ class _Module:
     def sql(self, node: ast.expr) -> None:
         text = self.constants.fold(node)
         if isinstance(text, str):
-            sql.collect(self.out, text, first_line=node.lineno, column=node.col_offset + 1)
+            sql.collect(self.out, text, first_line=node.lineno, column=node.col_offset + 1, scope=self.scope)
         elif isinstance(node, ast.JoinedStr):
             parts = [str(p.value) if isinstance(p, ast.Constant) else "{{}}" for p in node.values]
-            sql.collect(self.out, "".join(parts), first_line=node.lineno, column=node.col_offset + 1)
+            sql.collect(self.out, "".join(parts), first_line=node.lineno, column=node.col_offset + 1, scope=self.scope)
 
     # -- what else the file does -----------------------------------------------------------------------------------
 
@@ -291,11 +307,11 @@ class _Module:
         names = [name for name, _, _ in steps]
         calls = {name: call for name, call, _ in steps if call is not None}
         if {"toPandas", "applyInPandas", "mapInPandas", "mapInArrow", "pandas_udf"} & set(names):
-            self.out.mark("pandas", steps[0][2].lineno)
+            self.out.mark("pandas", steps[0][2].lineno, scope=self.scope)
         if "readStream" in names or "writeStream" in names:
-            self.out.mark("streaming", steps[0][2].lineno)
+            self.out.mark("streaming", steps[0][2].lineno, scope=self.scope)
         if {"foreachPartition", "foreach"} & set(names) or ("write" in names and "jdbc" in names):
-            self.out.mark("external-write", steps[0][2].lineno)
+            self.out.mark("external-write", steps[0][2].lineno, scope=self.scope)
         if ("write" in names or "writeStream" in names) and self._first(calls.get("format")) in (
             "jdbc",
             "kafka",
@@ -304,14 +320,14 @@ class _Module:
             "es",
             "org.elasticsearch.spark.sql",
         ):
-            self.out.mark("external-write", steps[0][2].lineno)
+            self.out.mark("external-write", steps[0][2].lineno, scope=self.scope)
         if "write" in names and "partitionBy" in names and self._first(calls.get("mode")) == "overwrite":
             options = [self._first(call) for name, call, _ in steps if name == "option"] + [
                 k.arg for n, c, _ in steps if n == "options" and c for k in c.keywords
             ]
             if not {"replaceWhere", "partitionOverwriteMode"} & {o for o in options if o}:
                 line, column = _line(calls["partitionBy"])
-                self.out.mark("partitioned-overwrite", line, column=column)
+                self.out.mark("partitioned-overwrite", line, column=column, scope=self.scope)
 
     def _first(self, call: ast.Call | None) -> str | None:
         value = self.constants.fold(call.args[0]) if call is not None and call.args else None
@@ -331,6 +347,19 @@ class _Module:
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.startswith("spark."):
                     self.out.set(key.value, self.constants.text(value), key.lineno, Place.CONF, column=key.col_offset + 1, scope=scope)
+
+
+def _is_copy(before: list[str]) -> bool:
+    """Whether the receiver is the context's own configuration: a copy, or one that is no longer read."""
+    return "getConf" in before or (before[-1:] == ["_conf"] and ("sparkContext" in before or before[0] in ("sc", "spark")))
+
+
+def _is_test(statement: ast.stmt) -> bool:
+    """Whether a function or class is a test or a fixture."""
+    if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    decorated = any("fixture" in ast.dump(d) for d in statement.decorator_list)
+    return decorated or re.match(r"_?tests?(?:_|\Z)|Test|setUp", statement.name) is not None
 
 
 def _own_expressions(statement: ast.stmt) -> Iterator[ast.expr]:

@@ -1,13 +1,14 @@
 """SQL scripts: SET statements of Spark; strings, comments and other statements are left alone."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from spark_copilot.connectors.settings_files.base import Collector, Reader, is_templated
 from spark_copilot.rules_engine.gate.setting import Place, SettingsFile
 
 _TOKEN = re.compile(
-    r"(?P<skip>--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|`[^`]*(?:`|\Z)|\{\{.*?\}\}|\{%.*?%\})|(?P<end>;)|(?P<break>\n)",
+    r"(?P<skip>--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|`[^`]*(?:`|\Z)|\{\{.*?\}\}|\{%.*?%\})|(?P<end>;)",
     re.DOTALL,
 )
 _SET = re.compile(r"set\s+(?P<key>`[^`]+`|[A-Za-z][\w.\-:]*?)\s*=\s*(?P<value>.*?)\s*\Z", re.IGNORECASE | re.DOTALL)
@@ -23,21 +24,20 @@ def matches(path: str, text: str) -> bool:
 
 def statements(text: str) -> Iterator[tuple[int, int, str]]:
     """(line, column, text) of every statement, its comments blanked and its leading blanks dropped."""
-    start, at = 0, 0
+    start = 0
     holes: list[tuple[int, int]] = []
+    breaks = [m.start() for m in re.finditer("\n", text)]
     for match in _TOKEN.finditer(text):
         if match["skip"] is not None:
             if match["skip"].startswith(("--", "/*", "{%")):
                 holes.append(match.span())
         elif match["end"] is not None:
-            yield from _statement(text, start, match.start(), holes)
+            yield from _statement(text, start, match.start(), holes, breaks)
             start, holes = match.end(), []
-        at = match.end()
-    del at
-    yield from _statement(text, start, len(text), holes)
+    yield from _statement(text, start, len(text), holes, breaks)
 
 
-def _statement(text: str, start: int, end: int, holes: list[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:
+def _statement(text: str, start: int, end: int, holes: list[tuple[int, int]], breaks: list[int]) -> Iterator[tuple[int, int, str]]:
     piece = text[start:end]
     for a, b in reversed(holes):
         hole = text[a:b]
@@ -46,7 +46,8 @@ def _statement(text: str, start: int, end: int, holes: list[tuple[int, int]]) ->
     if not stripped:
         return
     begin = start + len(piece) - len(stripped)
-    yield text.count("\n", 0, begin) + 1, begin - text.rfind("\n", 0, begin), stripped
+    row = bisect_left(breaks, begin)
+    yield row + 1, begin - (breaks[row - 1] if row else -1), stripped
 
 
 def read(file: str, text: str) -> SettingsFile:

@@ -61,13 +61,18 @@ def timeline(dumps: Mapping[str, Dump]) -> dict[str, Any]:
     for version in sorted(dumps, key=_order):
         for key, entry in dumps[version]["entries"].items():
             row = keys.setdefault(key, {"defaults": {}, "first": version})
-            row["defaults"][version] = entry["defaultValueString"]
+            row["defaults"][version] = _default(entry["defaultValueString"])
             row["last"] = version
             row["public"] = str(entry["isPublic"]).lower() == "true"
             row["since"] = entry["version"]
             row["static"] = bool(entry["static"])
             row["type"] = type_of(entry["probe"])
     return dict(sorted(keys.items()))
+
+
+def _default(text: str | None) -> str:
+    """The default as text; a path of the machine that made the dump is none."""
+    return "<undefined>" if text is None or re.match(r"file:/", text) else text
 
 
 def details(dumps: Mapping[str, Dump]) -> dict[str, Any]:

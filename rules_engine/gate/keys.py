@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from spark_copilot.rules_engine.errors import BadInput
 from spark_copilot.rules_engine.gate.forgotten import FORGOTTEN
 from spark_copilot.rules_engine.gate.spelling import Speller
 from spark_copilot.rules_engine.gate.target import SparkVersion
@@ -21,6 +23,9 @@ _FAMILIES = re.compile(
         hadoop\.[A-Za-z0-9] | hive\.[a-z] | executorEnv\.\S | yarn\.appMasterEnv\.\S | kubernetes\.driverEnv\.\S
         | kubernetes\.(?:driver|executor)\.(?:label|annotation|secrets|secretKeyRef|service\.label|service\.annotation|node\.selector)\.\S
         | kubernetes\.(?:driver|executor)\.volumes\.[A-Za-z]+\.\S | kubernetes\.node\.selector\.\S
+        | kubernetes\.authenticate(?:\.(?:driver|executor|submission))?(?:\.mounted)?
+          \.(?:oauthToken|oauthTokenFile|caCertFile|clientKeyFile|clientCertFile|serviceAccountName)\Z
+        | (?:yarn\.)?security\.(?:credentials|tokens)\.\w+\.enabled\Z | scheduler\.listenerbus\.eventqueue\.\w+\.\w+\Z
         | (?:driver|executor|task|worker|yarn\.am|yarn\.driver|yarn\.executor|driver\.yarn)\.resource\.\S
         | sql\.catalog\.\S | sql\.(?:iceberg|hudi|delta|gluten|emr|parquet\.fs\.optimized|files\.cache)\.\S | sql\.kafka\S
         | sql\.streaming\.stateStore\.rocksdb\.\S | metrics\.(?:conf|namespace)\S* | kafka\.\S | mesos\.\S | ssl\.\S | plugins\.\S
@@ -286,13 +291,21 @@ class Catalog:
         return tuple(self._timeline)
 
 
-def read(name: str) -> dict[str, Any]:
-    """One data file of this folder."""
-    loaded: dict[str, Any] = json.loads(gzip.decompress((_HERE / name).read_bytes()))
+def read(path: Path) -> dict[str, Any]:
+    """One data file.
+
+    Raises:
+        BadInput: it is missing or damaged.
+    """
+    try:
+        loaded: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError) as error:
+        raise BadInput(f"{path}: no catalog of Spark settings ({error})", hint="`spark-copilot catalog build` makes one") from None
     return loaded
 
 
 @cache
 def catalog() -> Catalog:
-    """The catalog that comes with the package."""
-    return Catalog(read("timeline.json.gz"), read("details.json.gz"))
+    """The catalog that comes with the package, or the one in the folder that SPARK_COPILOT_CATALOG names."""
+    folder = Path(os.environ.get("SPARK_COPILOT_CATALOG") or _HERE)
+    return Catalog(read(folder / "timeline.json.gz"), read(folder / "details.json.gz"))

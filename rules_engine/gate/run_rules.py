@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, pstdev
 
+from spark_copilot.rules_engine.gate import values
 from spark_copilot.rules_engine.gate.finding import Hit
 from spark_copilot.rules_engine.gate.keys import catalog
 from spark_copilot.rules_engine.gate.run_figures import Figures
@@ -171,9 +172,14 @@ def changed_defaults(one: SparkVersion, two: SparkVersion, written: set[str]) ->
         if entry is None or not entry.public or key in written or not entry.first <= min(one, two) or not max(one, two) <= entry.last:
             continue
         old, new = entry.default(one), entry.default(two)
-        if old is not None and new is not None and old.lower() != new.lower():
+        if old is not None and new is not None and not _same(old, new):
             out.append((key, old, new))
     return sorted(out)
+
+
+def _same(old: str, new: str) -> bool:
+    one, two = values.double(old), values.double(new)
+    return old.lower() == new.lower() or (one is not None and one == two)
 
 
 def tasks(run: Figures, base: Sequence[Figures]) -> Iterator[Hit]:

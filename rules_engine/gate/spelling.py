@@ -108,6 +108,6 @@ class Speller:
                 found.append(other)
         for other in self._by_count.get(len(parts) - 1, _EMPTY):
             whole = self._split[other]
-            if len(whole) > 2 and any(parts[:i] + parts[i + 1 :] == whole for i in range(1, len(parts))):
+            if len(whole) > 2 and whole in (parts[:1] + parts[2:], parts[:-1]):
                 found.append(other)
         return found[0] if len(found) == 1 else None

@@ -178,6 +178,11 @@ class View:
         return "yarn" if self.on("emr", "dataproc") else None
 
     @property
+    def is_properties(self) -> bool:
+        """Whether the settings stand in a properties file, on its own or inside another document."""
+        return self.kind == "properties" or self.has("properties-text")
+
+    @property
     def is_local(self) -> bool:
         """Whether driver and executor are surely one process."""
         return self.master == "local"

@@ -33,7 +33,7 @@ def comment_inside_value(view: View) -> Iterator[Hit]:
     Fix: put the comment on a line of its own
     When not: a value that really contains " #".
     """
-    if view.kind != "properties":
+    if not view.is_properties:
         return
     for s in view.settings:
         match = re.search(r"\s+#.*\Z", s.raw, re.DOTALL)
@@ -56,7 +56,7 @@ def quoted_value(view: View) -> Iterator[Hit]:
     Fix: drop the quotes
     When not: a value that must start and end with a quote.
     """
-    if view.kind != "properties":
+    if not view.is_properties:
         return
     for s in view.settings:
         text = s.raw.strip()
@@ -79,7 +79,7 @@ def shell_variable(view: View) -> Iterator[Hit]:
     Fix: ${env:SCRATCH}/spark where Spark supports it, or write the value at deployment
     When not: files that a tool fills in first; name them *.template.
     """
-    if view.kind != "properties" or _TEMPLATE_NAME.search(view.file):
+    if not view.is_properties or _TEMPLATE_NAME.search(view.file):
         return
     for s in view.settings:
         if ".appMasterEnv." in s.key or ".executorEnv." in s.key or s.key.endswith(("regex", "pattern")):
@@ -143,7 +143,7 @@ def empty_value(view: View) -> Iterator[Hit]:
     Fix: give a value or delete the line
     When not: keys for which empty is a meaning of its own.
     """
-    if view.kind != "properties":
+    if not view.is_properties:
         return
     for s in view.settings:
         if s.raw.strip() == "" and s.known:
@@ -316,7 +316,7 @@ def non_spark_property(view: View) -> Iterator[Hit]:
     Fix: spark.hadoop.hive.exec.dynamic.partition.mode nonstrict
     When not: files that are not read by spark-submit.
     """
-    if view.kind not in ("properties", "shell", "emr", "emr-steps", "airflow", "sparkapplication", "glue"):
+    if not view.is_properties and view.kind not in ("shell", "emr", "emr-steps", "airflow", "sparkapplication", "glue"):
         return
     for s in view.settings:
         if s.key.startswith("spark.") or s.place not in (Place.DEFAULTS, Place.CONF) or s.origin == "hadoopConf":

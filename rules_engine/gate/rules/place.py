@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from spark_copilot.rules_engine.gate.finding import Hit
 from spark_copilot.rules_engine.gate.rule import gate_rule
-from spark_copilot.rules_engine.gate.setting import Place
+from spark_copilot.rules_engine.gate.setting import STARTUP, Place
 from spark_copilot.rules_engine.gate.vendors import vendor_of
 from spark_copilot.rules_engine.gate.view import View, kind_of_master
 
@@ -94,10 +94,15 @@ def executor_setting_in_local_mode(view: View) -> Iterator[Hit]:
     if view.has("databricks-cluster"):
         return
     for s in view.settings:
-        if s.key in ("spark.executor.memory", "spark.executor.cores", "spark.executor.instances") and s.origin not in (
-            "--executor-memory",
-            "--executor-cores",
-            "--num-executors",
+        if (
+            s.place in STARTUP
+            and s.key in ("spark.executor.memory", "spark.executor.cores", "spark.executor.instances")
+            and s.origin
+            not in (
+                "--executor-memory",
+                "--executor-cores",
+                "--num-executors",
+            )
         ):
             yield Hit(s.line, f"{s.key} does nothing with master {master.value}", s.key, s.column, "size the driver", related=master.line)
 
