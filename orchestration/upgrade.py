@@ -12,7 +12,7 @@ from spark_copilot.orchestration.gate_files import discover, text_of
 from spark_copilot.rules_engine.errors import UsageError
 from spark_copilot.rules_engine.gate.finding import GateFinding
 from spark_copilot.rules_engine.gate.keys import catalog
-from spark_copilot.rules_engine.gate.run_rules import changed_defaults
+from spark_copilot.rules_engine.gate.run_rules import changed_defaults, same_value
 from spark_copilot.rules_engine.gate.target import SparkVersion, Target
 
 
@@ -97,7 +97,7 @@ def _restated(written: dict[str, str], old: SparkVersion, new: SparkVersion) -> 
         if entry is None or not value:
             continue
         before, after = entry.default(old), entry.default(new)
-        if after is not None and before != after and value.strip().lower() == after.lower():
+        if after is not None and before is not None and not same_value(before, after) and same_value(value.strip(), after):
             out.append((key, value))
     return tuple(out)
 

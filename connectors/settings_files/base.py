@@ -9,7 +9,9 @@ from spark_copilot.rules_engine.gate.setting import Mark, Place, Setting, Settin
 UNKNOWN = ""
 """Stands for a value that the file does not hold; it never reaches a rule, since such settings are not `known`."""
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{[^}]*\}|\$\([^)]*\)|<%.*?%>|__[A-Z][A-Z0-9_]*__|@@?[A-Z][A-Z0-9_.]*@@?")
+_TEMPLATE = re.compile(
+    r"\{\{.*?\}\}|\{%.*?%\}|\$\{[^}]*\}|\$\([^)]*\)|<%.*?%>|__[A-Z][A-Z0-9_]*__|\{[A-Za-z_][\w.\[\]]*\}|%\(\w+\)s|@@?[A-Z][A-Z0-9_.]*@@?"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ def read(file: str, text: str) -> SettingsFile:
     except Broken as error:
         return out.broken(error)
     collect(out, tree)
+    if text.startswith("# Databricks notebook source"):
+        out.mark("platform", 1, "databricks")
     if "# MAGIC" in text:
         _magic_sql(out, text)
     out.settings.sort(key=lambda s: s.line)

@@ -280,7 +280,7 @@ class Catalog:
         since = self._details["static_since"].get(key)
         return spark is None or since is None or spark >= _version(since)
 
-    @property
+    @cached_property
     def newest(self) -> SparkVersion:
         """The newest version that the catalog holds."""
         return max(_version(raw["last"]) for raw in self._timeline.values())

@@ -172,12 +172,13 @@ def changed_defaults(one: SparkVersion, two: SparkVersion, written: set[str]) ->
         if entry is None or not entry.public or key in written or not entry.first <= min(one, two) or not max(one, two) <= entry.last:
             continue
         old, new = entry.default(one), entry.default(two)
-        if old is not None and new is not None and not _same(old, new):
+        if old is not None and new is not None and not same_value(old, new):
             out.append((key, old, new))
     return sorted(out)
 
 
-def _same(old: str, new: str) -> bool:
+def same_value(old: str, new: str) -> bool:
+    """Whether two values mean the same: letter case and the writing of numbers ignored."""
     one, two = values.double(old), values.double(new)
     return old.lower() == new.lower() or (one is not None and one == two)
 

@@ -188,7 +188,9 @@ def legacy_switch(view: View) -> Iterator[Hit]:
     for s, entry in view.known():
         default = entry.default(view.spark)
         plain = s.key.startswith("spark.sql.legacy.") and s.key != "spark.sql.legacy.timeParserPolicy" and "Rebase" not in s.key
-        if plain and default is not None and s.value.strip().lower() != default.lower() and not view.catalog.removed_sql(s.key, view.spark):
+        value, newest = s.value.strip().lower(), entry.default(None)
+        left_on = default is not None and value not in (default.lower(), (newest or "").lower(), "false")
+        if plain and left_on and not view.catalog.removed_sql(s.key, view.spark):
             since = f" since {entry.since}" if entry.since else ""
             yield Hit(
                 s.line,

@@ -140,7 +140,8 @@ def memory_per_core(view: View) -> Iterator[Hit]:
     if memory is None or not heap or not cores or cores < 1 or heap < LIMITS.least_heap or view.on(*_SERVERLESS) or view.is_test:
         return
     share = heap / cores
-    if not LIMITS.least_per_core <= share <= LIMITS.most_per_core:
+    too_little = share < LIMITS.least_per_core and cores > 1  # one small core is a toy or a test, not a mistake
+    if too_little or share > LIMITS.most_per_core:
         yield Hit(
             memory.line,
             f"{share / GIB:.1f} GiB of heap for each of {cores} cores",
