@@ -1,25 +1,38 @@
 """Settings files: one reader a format, and the table that says which reader takes a file. First match wins."""
 
-from spark_copilot.connectors.settings_files import documents, notebook, properties, python, scala, shell, sql, terraform
+import re
+from functools import cache
+from importlib import import_module
+
 from spark_copilot.connectors.settings_files.base import Reader
 from spark_copilot.rules_engine.gate.setting import SettingsFile
 
-READERS: tuple[Reader, ...] = (
-    notebook.READER,
-    python.READER,
-    sql.READER,
-    scala.READER,
-    shell.READER,
-    terraform.READER,
-    documents.READER,
-    properties.READER,
+READERS: tuple[tuple[str, str], ...] = (
+    (r"\.ipynb\Z", "notebook"),
+    (r"\.pyw?\Z", "python"),
+    (r"\.(?:sql|hql|sparksql|ddl)\Z", "sql"),
+    (r"\.(?:scala|java|kt|sc)\Z", "scala"),
+    (r"\.(?:ba|z|k)?sh(?:\.\w+)?\Z|\.cmd\Z|(?:\A|/)[^./]+\Z", "shell"),
+    (r"\.tf\Z", "terraform"),
+    (r"\.(?:jsonc?|ya?ml(?:\.(?:j2|tpl))?)\Z", "documents"),
+    (r"\.(?:conf|properties)(?:\.[\w\-]+)*\Z|(?:\A|/)spark-defaults[\w.\-]*\Z", "properties"),
 )
-"""Every format, in the order in which a file is offered to them."""
+"""(names, module) of every format, in the order in which a file is offered. A module is imported when the first of its files comes:
+the gate on one file starts without the parsers of the others."""
+
+_TABLE = tuple((re.compile(pattern, re.IGNORECASE), module) for pattern, module in READERS)
+
+
+@cache
+def reader_of(module: str) -> Reader:
+    """The reader of one format."""
+    reader: Reader = import_module(f"{__name__}.{module}").READER
+    return reader
 
 
 def read_text(file: str, text: str) -> SettingsFile | None:
     """The settings of one file; None when no format takes it."""
-    for reader in READERS:
-        if reader.matches(file, text):
+    for names, module in _TABLE:
+        if names.search(file) and (reader := reader_of(module)).matches(file, text):
             return reader.read(file, text)
     return None

@@ -9,7 +9,7 @@ from spark_copilot.rules_engine.gate.rule import GateRule
 from spark_copilot.rules_engine.gate.view import View
 
 log = logging.getLogger(__name__)
-URL = "docs/gate.md#{code}"
+URL = "docs/gate-rules.md#{code}"
 
 
 @dataclass(frozen=True, slots=True)
