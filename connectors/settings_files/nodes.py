@@ -12,6 +12,7 @@ from spark_copilot.connectors.settings_files.base import Broken
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 200
+_MOST_NODES = 300_000
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _TEMPLATE_LINE = re.compile(r"^[ \t]*(?:-[ \t]+)?(?:\{\{-?.*?-?\}\}|\{%.*?%\}|\{#.*?#\})[ \t]*$", re.MULTILINE | re.DOTALL)
 MARKED = "{{}}"
@@ -64,7 +65,11 @@ _KINDS = {
 }
 
 
-def _convert(node: Any, depth: int = 0) -> Node:
+def _convert(node: Any, depth: int = 0, budget: list[int] | None = None) -> Node:
+    budget = [_MOST_NODES] if budget is None else budget
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise Broken("its aliases expand to more than 300,000 values", node.start_mark.line + 1)
     if depth > _DEEPEST:
         raise Broken("nested too deep", node.start_mark.line + 1)
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
@@ -72,12 +77,12 @@ def _convert(node: Any, depth: int = 0) -> Node:
         out = Node("map", line, column)
         for key, value in node.value:
             if key.value == "<<" and isinstance(value, yaml.MappingNode):
-                out.items += _convert(value, depth + 1).items
+                out.items += _convert(value, depth + 1, budget).items
                 continue
-            out.items.append((_convert(key, depth + 1), _convert(value, depth + 1)))
+            out.items.append((_convert(key, depth + 1, budget), _convert(value, depth + 1, budget)))
         return out
     if isinstance(node, yaml.SequenceNode):
-        return Node("list", line, column, elements=[_convert(v, depth + 1) for v in node.value])
+        return Node("list", line, column, elements=[_convert(v, depth + 1, budget) for v in node.value])
     kind = _KINDS.get(node.tag, "string") if not node.style else "string"
     return Node(kind, line, column, str(node.value))
 

@@ -54,6 +54,8 @@ def read(file: str, text: str) -> SettingsFile:
     """Every SET of a Spark or Hadoop key."""
     out = Collector(file, "sql")
     collect(out, text[:_LARGEST])
+    if len(text) > _LARGEST:
+        out.mark("unreadable", text.count("\n", 0, _LARGEST) + 1, "what comes after the first 8 MiB is not read", severity="info")
     return out.done()
 
 

@@ -22,7 +22,7 @@ def unreadable_input(view: View) -> Iterator[Hit]:
     When not: templates that only become YAML later; exclude them in the configuration.
     """
     for mark in view.marked("unreadable"):
-        yield Hit(mark.line, mark.text, column=mark.column)
+        yield Hit(mark.line, mark.text, column=mark.column, severity="info" if mark.data.get("severity") == "info" else None)
 
 
 @gate_rule("SG002", "comment-inside-value", "error")
