@@ -23,6 +23,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("ask", "Answer a question about Spark, or about a run, with sources."),
     "search": ("search", "Find passages in the knowledge and in your index."),
     "index": ("index", "Your own documents in the knowledge: add, build, stats."),
+    "gate": ("gate", "Stop bad Spark settings in CI: files, code, and a run against its baseline."),
+    "upgrade-check": ("upgrade_check", "What another Spark version changes for your own settings."),
+    "catalog": ("catalog", "The catalog of Spark's settings: build it again from an installed Spark."),
     "serve": ("serve", "Serve the API on this machine."),
     "config": ("config", "Show the settings in force."),
 }

@@ -1,0 +1,156 @@
+"""One case a rule that makes it fire: (code, file, text, line, facts). `facts` are configuration keys."""
+
+from typing import Any
+
+Case = tuple[str, str, str, int, dict[str, Any]]
+CONF = "spark-defaults.conf"
+YARN = {"spark": "3.5", "platform": "yarn"}
+K8S = {"spark": "3.5", "platform": "kubernetes"}
+DBX = {"spark": "3.5", "platform": "databricks"}
+RUN = "spark = SparkSession.builder.getOrCreate()\n"
+
+
+def _app(conf: str = "", spec: str = "", namespace: str = "ns") -> str:
+    head = f"apiVersion: sparkoperator.k8s.io/v1beta2\nkind: SparkApplication\nmetadata: {{name: a, namespace: {namespace}}}\nspec:\n"
+    return head + "  sparkVersion: 3.5.1\n" + (f"  sparkConf:\n    {conf}\n" if conf else "") + spec
+
+
+def _cluster(conf: str, workers: int = 2) -> str:
+    return f'{{"new_cluster": {{"spark_version": "15.4.x-scala2.12",\n"num_workers": {workers}, "spark_conf": {{\n{conf}}}}}}}'
+
+
+FIRES: list[Case] = [
+    ("SG001", "job.yaml", "kind: SparkApplication\nspec: [\n", 3, {}),
+    ("SG002", CONF, "spark.executor.cores 4  # four", 1, {}),
+    ("SG003", CONF, "spark.app.name 'x'", 1, {}),
+    ("SG004", CONF, "spark.local.dir ${SCRATCH}/x", 1, {}),
+    ("SG005", CONF, "spark.local.dir C:\\data", 1, {}),
+    ("SG006", CONF, "spark.app.name a\nspark.app.name b", 2, {}),
+    ("SG007", CONF, "spark.app.name", 1, {}),
+    ("SG008", "a.sh", "spark-submit a.py --executor-cores 4", 1, {}),
+    ("SG009", "a.sh", 'spark-submit --conf "spark.app.name=a spark.ui.port=1" a.py', 1, {}),
+    ("SG010", "a.sh", 'spark-submit --conf "spark.app.name = a" a.py', 1, {}),
+    ("SG011", "a.sh", "spark-submit --conf spark.driver.extraJavaOptions=-Da=b -XX:+UseG1GC a.py", 1, {}),
+    ("SG012", "a.sh", "spark-submit --drivermemory 4g a.py", 1, {}),
+    ("SG013", "a.sh", "spark-submit --conf spark.app.name a.py", 1, {}),
+    ("SG014", "a.sh", "spark-submit --master spark://h:7077 \\\n --num-executors 3 a.py", 2, {}),
+    ("SG015", "a.sh", "spark-submit --executor-memory 4g --conf spark.executor.memory=8g a.py", 1, {}),
+    ("SG016", "a.sh", "spark-submit --conf hive.exec.x=1 a.py", 1, {}),
+    ("SG017", "a.sh", "spark-submit --master spark://h:7077 --deploy-mode cluster a.py", 1, {}),
+    ("SG101", CONF, "spark.executor.memroy 4g", 1, {}),
+    ("SG102", CONF, "spark.executor.Memory 4g", 1, {}),
+    ("SG103", CONF, "spark.yarn.driver.memoryOverhead 1g", 1, YARN),
+    ("SG104", CONF, "spark.storage.memoryFraction 0.5", 1, YARN),
+    ("SG105", CONF, "spark.sql.fromJsonForceNullableSchema false", 1, YARN),
+    ("SG106", CONF, "spark.sql.adaptive.rebalancePartitionsSmallPartitionFactor 0.3", 1, {"spark": "3.1"}),
+    ("SG107", CONF, "spark.mesos.coarse true", 1, {"spark": "4.0"}),
+    ("SG108", CONF, "spark.databricks.io.cache.enabled true", 1, YARN),
+    ("SG109", CONF, "spark.sql.legacy.setopsPrecedence.enabled true", 1, YARN),
+    ("SG110", CONF, "spark.sql.shuffle.partitions 200", 1, YARN),
+    ("SG111", CONF, "spark.sql.turbo.zzz on", 1, YARN),
+    ("SG112", CONF, "spark.sql.codegen.useIdInClassName false", 1, YARN),
+    ("SG201", CONF, "spark.sql.adaptive.enabled 1", 1, {}),
+    ("SG202", CONF, "spark.executor.cores four", 1, {}),
+    ("SG203", CONF, "spark.executor.memory 1.5g", 1, {}),
+    ("SG204", CONF, "spark.network.timeout 1.5h", 1, {}),
+    ("SG205", CONF, "spark.sql.storeAssignmentPolicy LOOSE", 1, {}),
+    ("SG206", CONF, "spark.rpc.message.maxSize 4096", 1, {}),
+    ("SG207", CONF, "spark.driver.maxResultSize 512", 1, {}),
+    ("SG208", CONF, "spark.executor.heartbeatInterval 60", 1, {}),
+    ("SG209", CONF, "spark.io.compression.codec gzip", 1, {}),
+    ("SG210", CONF, "spark.executor.extraJavaOptions -Xmx4g", 1, {}),
+    ("SG211", CONF, "spark.executor.extraJavaOptions -Dspark.ui.port=1", 1, {}),
+    ("SG212", CONF, "spark.executor.extraJavaOptions -XX:MaxPermSize=1g", 1, {"java": 17}),
+    ("SG213", CONF, "spark.executor.extraJavaOptions -XX:+UseG1GC -XX:+UseZGC", 1, {}),
+    ("SG214", "a.sql", "set spark.sql.shuffle.partitions = auto;", 1, YARN),
+    ("SG301", "a.py", RUN + "spark.conf.set('spark.executor.cores', 4)", 2, {}),
+    ("SG302", "a.py", RUN + "spark.conf.set('spark.sql.warehouse.dir', '/x')", 2, {}),
+    ("SG303", "a.py", "SparkSession.builder.config('spark.driver.memory', '4g').getOrCreate()", 1, {}),
+    ("SG304", CONF, "spark.master local[2]\nspark.executor.memory 4g", 2, {}),
+    ("SG305", "a.py", RUN + "spark.sparkContext.getConf().set('spark.executor.cores', '4')", 2, {}),
+    ("SG306", "a.py", RUN + "spark.conf.set('spark.hadoop.fs.x', 'y')", 2, {}),
+    ("SG307", "a.py", "SparkSession.builder.master('local').getOrCreate()", 1, YARN),
+    ("SG401", CONF, "spark.network.timeout 10s\nspark.executor.heartbeatInterval 20s", 1, {}),
+    ("SG402", CONF, "spark.memory.offHeap.enabled true", 1, {}),
+    ("SG403", CONF, "spark.memory.offHeap.size 4g", 1, {}),
+    ("SG404", CONF, "spark.kryoserializer.buffer.max 2g", 1, {}),
+    ("SG405", CONF, "spark.kryo.unsafe true", 1, {}),
+    ("SG406", CONF, "spark.serializer org.apache.spark.serializer.KryoSerializer\nspark.kryo.registrationRequired true", 2, {}),
+    ("SG407", CONF, "spark.network.crypto.enabled true", 1, {}),
+    ("SG408", CONF, "spark.dynamicAllocation.minExecutors 9\nspark.dynamicAllocation.maxExecutors 3", 1, YARN),
+    ("SG409", CONF, "spark.dynamicAllocation.enabled true\nspark.executor.instances 4", 2, YARN),
+    ("SG410", CONF, "spark.dynamicAllocation.maxExecutors 3", 1, YARN),
+    ("SG411", CONF, "spark.sql.adaptive.enabled false\nspark.sql.adaptive.skewJoin.enabled true", 2, YARN),
+    ("SG412", CONF, "spark.speculation.multiplier 3", 1, YARN),
+    ("SG413", CONF, "spark.task.cpus 4\nspark.executor.cores 2", 1, YARN),
+    ("SG414", CONF, "spark.sql.hive.metastore.version 3.1.3", 1, YARN),
+    ("SG415", CONF, "spark.sql.extensions io.delta.sql.DeltaSparkSessionExtension", 1, YARN),
+    ("SG416", CONF, "spark.jars.packages io.delta:delta-spark_2.12:4.0.0", 1, {"spark": "4.0"}),
+    ("SG417", CONF, "spark.master spark://h:7077\nspark.cores.max 10\nspark.executor.cores 4", 2, {}),
+    ("SG418", CONF, "spark.eventLog.enabled true", 1, YARN),
+    ("SG504", CONF, "spark.executor.memory 2g\nspark.executor.cores 4", 1, YARN),
+    ("SG505", CONF, "spark.executor.cores 16", 1, YARN),
+    ("SG506", CONF, "spark.executor.memory 100g", 1, YARN),
+    ("SG507", "a.sh", "spark-submit --conf spark.executor.memoryOverhead=256m a.py", 1, YARN),
+    ("SG508", CONF, "spark.executor.memoryOverheadFactor 10", 1, {}),
+    ("SG509", CONF, "spark.executor.memory 256m", 1, {}),
+    ("SG510", CONF, "spark.dynamicAllocation.enabled true\nspark.dynamicAllocation.maxExecutors 4", 1, {"spark": "3.3", "platform": "yarn"}),
+    ("SG511", CONF, "spark.dynamicAllocation.enabled true", 1, YARN),
+    ("SG512", CONF, "spark.shuffle.service.enabled true", 1, K8S),
+    ("SG513", CONF, "spark.driver.memory 4g\nspark.driver.maxResultSize 8g", 2, {}),
+    ("SG514", CONF, "spark.driver.maxResultSize 0", 1, {}),
+    ("SG515", CONF, "spark.memory.fraction 0.95", 1, {}),
+    ("SG516", CONF, "spark.default.parallelism auto", 1, {}),
+    ("SG601", CONF, "spark.sql.adaptive.enabled false", 1, YARN),
+    ("SG602", CONF, "spark.sql.adaptive.skewJoin.enabled false", 1, YARN),
+    ("SG603", CONF, "spark.sql.shuffle.partitions 50000", 1, YARN),
+    ("SG604", CONF, "spark.sql.adaptive.advisoryPartitionSizeInBytes 256m", 1, YARN),
+    ("SG605", CONF, "spark.sql.autoBroadcastJoinThreshold 1g", 1, {}),
+    ("SG606", CONF, "spark.sql.autoBroadcastJoinThreshold -1", 1, {}),
+    ("SG607", CONF, "spark.sql.broadcastTimeout 36000", 1, {}),
+    ("SG608", CONF, "spark.sql.files.maxPartitionBytes 4g", 1, {}),
+    ("SG609", CONF, "spark.sql.codegen.wholeStage false", 1, {}),
+    ("SG610", "a.py", RUN + "spark.conf.set('spark.sql.execution.arrow.pyspark.enabled', False)\ndf.toPandas()", 2, {}),
+    ("SG701", "a.py", "SparkSession.builder.config('spark.speculation', True)\ndf.write.jdbc(u, 't')", 1, {}),
+    ("SG702", CONF, "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version 2", 1, {}),
+    ("SG703", "a.py", RUN + "df.write.mode('overwrite').partitionBy('d').parquet('/x')", 2, {}),
+    ("SG704", CONF, "spark.sql.files.ignoreCorruptFiles true", 1, {}),
+    ("SG705", CONF, "spark.sql.legacy.timeParserPolicy LEGACY", 1, {}),
+    ("SG706", CONF, "spark.sql.parquet.datetimeRebaseModeInRead LEGACY", 1, {}),
+    ("SG707", CONF, "spark.sql.ansi.enabled false", 1, {"spark": "4.0"}),
+    ("SG708", CONF, "spark.task.maxFailures 1", 1, {}),
+    ("SG709", CONF, "spark.sql.storeAssignmentPolicy legacy", 1, {}),
+    ("SG801", CONF, "spark.hadoop.fs.s3a.secret.key wJalrXUtnFEMIK7MDENGbPxRfiCY", 1, {}),
+    ("SG802", CONF, "spark.acme.url jdbc:mysql://h/db?user=u&password=S3cret1", 1, {}),
+    ("SG803", CONF, "spark.redaction.regex (?i)secret", 1, {}),
+    ("SG804", CONF, "spark.eventLog.enabled false", 1, YARN),
+    ("SG805", CONF, "spark.eventLog.enabled true\nspark.eventLog.dir file:/tmp/e", 2, YARN),
+    ("SG806", CONF, "spark.ui.enabled false", 1, {}),
+    ("SG901", CONF, "spark.kubernetes.executor.request.cores 2\nspark.kubernetes.executor.limit.cores 1", 2, K8S),
+    ("SG902", CONF, "spark.executor.cores 4\nspark.kubernetes.executor.request.cores 500m", 2, K8S),
+    ("SG903", "a.yaml", _app("spark.sql.ansi.enabled: true"), 7, {}),
+    ("SG904", "a.yaml", _app('spark.kubernetes.namespace: "other"'), 7, {}),
+    ("SG905", "a.yaml", _app('spark.executor.memory: "4g"', "  executor: {memory: 8g}\n"), 7, {}),
+    ("SG906", "a.json", _cluster('"spark.sql.ansi.enabled": "true"', 0), 2, {}),
+    ("SG907", "a.json", _cluster('"spark.executor.cores": "4"'), 3, {}),
+    ("SG908", "a.py", RUN + "spark.conf.set('spark.sql.adaptive.enabled', True)", 2, {"platform": "databricks", "runtime": "serverless"}),
+    ("SG909", "a.json", _cluster('"spark.databricks.passthrough.enabled": "true"'), 3, {}),
+    ("SG910", "a.json", '[{"Classification": "spark",\n"Properties": {"spark.executor.cores": "4"}}]', 2, {}),
+    ("SG911", "a.json", '[{"Classification": "spark", "Properties": {"maximizeResourceAllocation": "true"}},\n'
+     '{"Classification": "spark-defaults", "Properties": {"spark.executor.cores": "4"}}]', 2, {}),
+    ("SG912", "a.json", '{"applicationId": "a", "jobDriver": {"sparkSubmit": {"entryPoint": "s3://a.py",\n'
+     '"sparkSubmitParameters": "--conf spark.executor.cores=3"}}}', 2, {}),
+    ("SG913", "a.json", '{"GlueVersion": "4.0", "DefaultArguments": {\n"--conf": "spark.executor.memory=4g"}}', 2, {}),
+    ("SG914", "a.json", '{"GlueVersion": "4.0", "DefaultArguments": {\n"--conf": "spark.ui.port=1 --conf spark.app.name=x"}}', 2, {}),
+    ("SG915", "a.yaml", "pysparkBatch: {mainPythonFileUri: gs://a.py}\nruntimeConfig:\n  properties:\n    spark.executor.cores: '3'\n", 4, {}),
+    ("SG916", "a.sh", "gcloud dataproc clusters create c \\\n --properties=spark.executor.memory=4g", 2, {}),
+    ("SG917", "profiles.yml", "x:\n  outputs:\n    prod:\n      method: thrift\n      server_side_parameters:\n        spark.driver.memory: 4g\n", 6, {}),
+]  # fmt: skip
+
+PROFILE = {"node": {"cores": 8, "memory": "32g"}, "yarn": {"maximum-allocation-mb": 28672, "maximum-allocation-vcores": 8}}
+FIRES_WITH_PROFILE: list[Case] = [
+    ("SG501", CONF, "spark.executor.memory 30g", 1, YARN),
+    ("SG502", CONF, "spark.executor.cores 12", 1, YARN),
+    ("SG503", CONF, "spark.executor.memory 16g\nspark.executor.cores 5", 1, YARN),
+]
+DBX_ONLY = DBX
