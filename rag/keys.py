@@ -88,6 +88,11 @@ def _timeline() -> dict[str, dict[str, object]]:
     return table
 
 
+def _shown(default: str) -> str:
+    """A default as people read it; Spark marks keys without one as undefined."""
+    return "(not set)" if default == "<undefined>" else default
+
+
 @lru_cache(maxsize=1)
 def newest() -> str:
     """The newest Spark version of the catalog."""
@@ -100,7 +105,11 @@ def catalog() -> Mapping[str, KeyFact]:
     known: dict[str, KeyFact] = {}
     for key, row in _timeline().items():
         defaults = row["defaults"]
-        history = tuple(sorted(defaults.items(), key=lambda item: _order(item[0]))) if isinstance(defaults, dict) else ()
+        history = (
+            tuple(sorted(((at, _shown(value)) for at, value in defaults.items()), key=lambda item: _order(item[0])))
+            if isinstance(defaults, dict)
+            else ()
+        )
         known[key] = KeyFact(
             key=key,
             default=history[-1][1] if history else None,

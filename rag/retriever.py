@@ -3,6 +3,7 @@
 Cards are ranked as wholes and by their best passage, so that a card whose one sentence matches is found, and its best passage is what is shown.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from spark_copilot.rag.keys import known
 from spark_copilot.rag.knowledge import Knowledge, vectors_of
 from spark_copilot.rag.lexical import Bm25
 from spark_copilot.rag.text import exceptions_in, exit_codes_in, keys_in, tokens
-from spark_copilot.rules_engine.errors import Unavailable
+from spark_copilot.rules_engine.errors import CopilotError, Unavailable
+
+log = logging.getLogger(__name__)
 
 RRF = 20
 """Constant of reciprocal rank fusion: small lists of ~100 cards want a steeper curve than the usual 60."""
@@ -258,9 +261,13 @@ class Retriever:
         """A user's own passages: above the best card when they are nearer to the question than any of our phrases, else below it."""
         if self.user is None:
             return []
-        if self._user_embedder is not None:
-            vector = self._user_embedder.embed([query])
-        found = self.user.nearest(vector, tokens(query, expand=True), k)
+        try:
+            if self._user_embedder is not None:
+                vector = self._user_embedder.embed([query])
+            found = self.user.nearest(vector, tokens(query, expand=True), k)
+        except CopilotError as error:
+            log.warning("answered without your index: %s", error)
+            return []
         near = self.nearness(query) if self._embedder is not None else 0.5
         lift = [min((max(c.similarity, 0.0) / max(near, 0.2)) ** 2, 1.5) for c in found]
         return [(best * share, candidate.chunk) for share, candidate in zip(lift, found, strict=True)]

@@ -11,6 +11,7 @@ from spark_copilot.rag.keys import exists
 from spark_copilot.rag.knowledge import bundled
 from spark_copilot.rag.retriever import Candidate, Retriever, scopes_in
 from spark_copilot.rag.text import keys_in
+from spark_copilot.rules_engine.errors import Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,19 @@ class OnePassage:
 
     def nearest(self, vector: Vectors | None, words: object, k: int) -> list[Candidate]:
         return [Candidate(self.chunk, 0.9)]
+
+
+class BrokenIndex:
+    """A user's index whose server is gone."""
+
+    def nearest(self, vector: Vectors | None, words: object, k: int) -> list[Candidate]:
+        raise Unavailable("the index cannot be opened")
+
+
+def test_without_the_users_index_the_bundled_knowledge_answers(caplog: pytest.LogCaptureFixture) -> None:
+    retriever = Retriever(bundled(), OnnxEmbedder(), BrokenIndex())
+    assert retriever.search("tasks spill to disk")[0].chunk.owner == "spill"
+    assert "answered without your index" in caplog.text
 
 
 def test_a_users_passage_is_found_and_cited() -> None:
