@@ -209,10 +209,10 @@ class Builder:
         self.exit_code = event.exit_code
 
     def _environment(self, event: ev.EnvironmentUpdate) -> None:
-        groups = (event.spark, event.system, event.hadoop, event.jvm, event.classpath, event.metrics)
-        self.environment = Environment(
-            *(self.redactor.settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups)
-        )
+        settings = {"spark": event.spark, "system": event.system, "hadoop": event.hadoop, "jvm": event.jvm, "metrics": event.metrics}
+        masked = {name: self.redactor.settings({k: str(v) for k, v in group.items()}) for name, group in settings.items()}
+        classpath = {self.mask(k): self.mask(str(v)) for k, v in event.classpath.items()}  # keys are files, whatever words are in them
+        self.environment = Environment(**masked, classpath=classpath)
 
     def _profile(self, event: ev.ResourceProfile) -> None:
         self.profiles[event.id] = map_texts({"executor": event.executor, "task": event.task}, self.mask)
