@@ -8,19 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from spark_copilot.connectors.eventlog.events_sql import (
-    DriverUpdates as DriverUpdates,
-    Metric as Metric,
-    Plan as Plan,
-    Progress as Progress,
-    QueryProgress as QueryProgress,
-    SqlEnd as SqlEnd,
-    SqlMetricUpdates as SqlMetricUpdates,
-    SqlStart as SqlStart,
-    SqlUpdate as SqlUpdate,
-    StateOperator as StateOperator,
-    StreamSource as StreamSource,
-)
+from spark_copilot.connectors.eventlog.events_sql import DriverUpdates, QueryProgress, SqlEnd, SqlMetricUpdates, SqlStart, SqlUpdate
 from spark_copilot.rules_engine.facts import MISSING
 
 
