@@ -17,6 +17,9 @@ MARK = "[redacted:{kind}]"
 MAX_TEXT = 1 << 20
 """Longer texts (physical plans of generated queries) are cut here, with a mark that says so."""
 
+_REMEMBERED_CHARS = 64 << 20
+"""Texts are masked once each and remembered up to this many characters of them; they repeat in nearly every event."""
+
 _WORD = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z0-9]+|[A-Z]")
 _PASSWORDS = frozenset({"password", "passwd", "pwd", "passphrase", "pass", "pgpassword"})
 _SECRETS = frozenset(
@@ -100,14 +103,19 @@ class Redactor:
     def __init__(self) -> None:
         self.learned: dict[str, str] = {}
         self._seen: dict[str, str] = {}
+        self._room = _REMEMBERED_CHARS
+        self._forgot = False
 
     def text(self, text: str) -> str:
         """The text with every secret it shows replaced by a typed marker; text without one comes back as it is."""
         known = self._seen.get(text)
         if known is None:
             known = self._mask(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text) - MAX_TEXT:,} more characters)")
-            if len(text) < 1 << 16:
+            if len(text) <= self._room:
+                self._room -= len(text)
                 self._seen[text] = known
+            else:
+                self._forgot = True
         return known
 
     def setting(self, key: str, value: str) -> str:
@@ -128,6 +136,8 @@ class Redactor:
         if not self.learned:
             return value
         pattern = re.compile("|".join(re.escape(word) for word in sorted(self.learned, key=len, reverse=True)))
+        if not self._forgot and not any(pattern.search(text) for text in self._seen.values()):
+            return value  # no text that was let through holds one
         cache: dict[str, str] = {}
 
         def mask(text: str) -> str:
@@ -160,6 +170,8 @@ class Redactor:
             if _CLASS.fullmatch(secret):
                 return match[0]
             before = match.string[max(start - 1, 0) : start]
+            if before in ("/", "\\"):
+                return match[0]  # a file of that name: /etc/passwd:/etc/passwd
             if number != _BY_WORD_ONLY and match["head"].lower().startswith("token") and before.isalnum():
                 return match[0]  # "nexttoken: x" and the like are counters
         return match[0][: match.start(group) - start] + self._marked(secret, kind) + match[0][match.end(group) - start :]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog import events_sql as sql_events
 from spark_copilot.connectors.eventlog.build_executors import Executors
 from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
@@ -59,12 +60,12 @@ class Builder:
             ev.JobEnd: self._job_end,
             ev.StageSubmitted: self._stage_submitted,
             ev.StageCompleted: self.stages.completed,
-            ev.SqlStart: self._sql_plan(self.sql.start),
-            ev.SqlUpdate: self._sql_plan(self.sql.update),
-            ev.SqlMetricUpdates: self._sql_plan(self.sql.metric_updates),
-            ev.DriverUpdates: self._driver_updates,
-            ev.SqlEnd: self._sql_end,
-            ev.QueryProgress: self.sql.progress,
+            sql_events.SqlStart: self._sql_plan(self.sql.start),
+            sql_events.SqlUpdate: self._sql_plan(self.sql.update),
+            sql_events.SqlMetricUpdates: self._sql_plan(self.sql.metric_updates),
+            sql_events.DriverUpdates: self._driver_updates,
+            sql_events.SqlEnd: self._sql_end,
+            sql_events.QueryProgress: self.sql.progress,
             ev.ExecutorAdded: self._executor_added,
             ev.ExecutorRemoved: self._executor_removed,
             ev.BlockManagerAdded: self.executors.block_manager,
@@ -150,12 +151,12 @@ class Builder:
 
         return handler
 
-    def _driver_updates(self, event: ev.DriverUpdates) -> None:
+    def _driver_updates(self, event: sql_events.DriverUpdates) -> None:
         self.sql.driver_updates(event)
         if self.detail is not None:
             self.detail.driver(event.id, event.updates)
 
-    def _sql_end(self, event: ev.SqlEnd) -> None:
+    def _sql_end(self, event: sql_events.SqlEnd) -> None:
         self.sql.end(event)
         if self.detail is not None:
             self.detail.end(event.id)
@@ -209,10 +210,10 @@ class Builder:
         self.exit_code = event.exit_code
 
     def _environment(self, event: ev.EnvironmentUpdate) -> None:
-        groups = (event.spark, event.system, event.hadoop, event.jvm, event.classpath, event.metrics)
-        self.environment = Environment(
-            *(self.redactor.settings({k: v if isinstance(v, str) else str(v) for k, v in g.items()}) for g in groups)
-        )
+        settings = {"spark": event.spark, "system": event.system, "hadoop": event.hadoop, "jvm": event.jvm, "metrics": event.metrics}
+        masked = {name: self.redactor.settings({k: str(v) for k, v in group.items()}) for name, group in settings.items()}
+        classpath = {self.mask(k): self.mask(str(v)) for k, v in event.classpath.items()}  # keys are files, whatever words are in them
+        self.environment = Environment(**masked, classpath=classpath)
 
     def _profile(self, event: ev.ResourceProfile) -> None:
         self.profiles[event.id] = map_texts({"executor": event.executor, "task": event.task}, self.mask)

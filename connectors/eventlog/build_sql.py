@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog import events_sql as sql_events
 from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
 from spark_copilot.rules_engine.facts import MISSING, PlanMetric, PlanNode, SqlExecution, StreamProgress
 from spark_copilot.rules_engine.redact import Redactor
 
 
-def plan_of(plan: ev.Plan, redactor: Redactor) -> PlanNode:
+def plan_of(plan: sql_events.Plan, redactor: Redactor) -> PlanNode:
     """The tree as facts hold it, without recursion: plans of generated unions are deep."""
     mask, settings = redactor.text, redactor.settings
     order, todo = [], [plan]
@@ -75,7 +75,7 @@ class Sql:
         """The execution, made when an event names it first."""
         return self.by_id.setdefault(execution_id, Execution(execution_id))
 
-    def start(self, event: ev.SqlStart) -> None:
+    def start(self, event: sql_events.SqlStart) -> None:
         """SparkListenerSQLExecutionStart."""
         one = self.get(event.id)
         one.root = MISSING if event.root is None else event.root
@@ -85,13 +85,13 @@ class Sql:
         self._plan(one, event.plan, event.physical)
         one.first = one.last
 
-    def update(self, event: ev.SqlUpdate) -> None:
+    def update(self, event: sql_events.SqlUpdate) -> None:
         """SparkListenerSQLAdaptiveExecutionUpdate."""
         one = self.get(event.id)
         one.replans += 1
         self._plan(one, event.plan, event.physical)
 
-    def _plan(self, one: Execution, plan: ev.Plan | None, physical: str | None) -> None:
+    def _plan(self, one: Execution, plan: sql_events.Plan | None, physical: str | None) -> None:
         if physical:
             one.physical = self.mask(physical)
         if plan is not None:
@@ -99,26 +99,26 @@ class Sql:
             for metric in _metrics_in(one.last):
                 one.metrics.setdefault(metric.accumulator, metric)
 
-    def metric_updates(self, event: ev.SqlMetricUpdates) -> None:
+    def metric_updates(self, event: sql_events.SqlMetricUpdates) -> None:
         """SparkListenerSQLAdaptiveSQLMetricUpdates."""
         one = self.get(event.id)
         for metric in event.metrics:
             one.metrics.setdefault(metric.id, PlanMetric(metric.name, metric.id, metric.kind))
 
-    def driver_updates(self, event: ev.DriverUpdates) -> None:
+    def driver_updates(self, event: sql_events.DriverUpdates) -> None:
         """SparkListenerDriverAccumUpdates."""
         one = self.get(event.id)
         for accumulator, value in event.updates:
             one.driver[accumulator] = one.driver.get(accumulator, 0) + value
 
-    def end(self, event: ev.SqlEnd) -> None:
+    def end(self, event: sql_events.SqlEnd) -> None:
         """SparkListenerSQLExecutionEnd."""
         one = self.get(event.id)
         one.completed = event.time
         one.message = None if event.error is None else self.mask(event.error)
         one.error = one.message or None
 
-    def progress(self, event: ev.QueryProgress) -> None:
+    def progress(self, event: sql_events.QueryProgress) -> None:
         """QueryProgressEvent of Structured Streaming."""
         p = event.progress
         self.streaming.append(

@@ -16,6 +16,7 @@ from spark_copilot.rules_engine.facts import Application, AppRun
 from spark_copilot.rules_engine.redact import redact_text
 
 SNIFF_BYTES = 64 << 10
+MAX_UNKNOWN = 200
 _TASK_END = b'{"Event":"SparkListenerTaskEnd",'
 _TASK_START = b'{"Event":"SparkListenerTaskStart",'
 _PREFIX = b'{"Event":"'
@@ -124,7 +125,8 @@ class _Reader:
 
     def _lines(self, part: Part) -> Iterator[list[bytes]]:
         """Lists of whole lines, without their ends; the longest line ever held is the limit."""
-        rest = b""
+        rest: list[bytes] = []  # of a line that goes on in the next block
+        held = 0
         skipping = False
         cut: Cut | None = None
         stream = blocks(part.name, part.open(), self.limits, self.progress)
@@ -137,25 +139,27 @@ class _Reader:
                 break
             lines = block.split(b"\n")
             if len(lines) == 1:
-                rest += block
+                rest.append(block)
+                held += len(block)
             else:
-                lines[0] = rest + lines[0]
-                rest = lines.pop()
+                lines[0] = b"".join((*rest, lines[0]))
+                rest = [lines.pop()]
+                held = len(rest[0])
                 if skipping:
                     self.builder.bad_lines += 1
                     self.line += 1
                     lines, skipping = lines[1:], False
                 yield lines
-            if not self.known and self.offset + len(rest) > SNIFF_BYTES and not rest.startswith(_PREFIX):
+            if not self.known and self.offset + held > SNIFF_BYTES and not rest[0].startswith(_PREFIX):
                 raise NotAnEventLog(self.source.name, _NO_EVENT)
-            if len(rest) > self.limits.max_line_bytes:
+            if held > self.limits.max_line_bytes:
                 if not skipping:
                     self.builder.issue(f"{self.file}, line {self.line + 1}: longer than {self.limits.max_line_bytes:,} bytes, skipped")
-                self.offset += len(rest)
-                rest, skipping = b"", True
-        if rest.strip() and not skipping:
+                self.offset += held
+                rest, held, skipping = [], 0, True
+        if not skipping and (line := b"".join(rest)).strip():
             self.last = True
-            yield [rest]
+            yield [line]
             self.last = False
         if cut is not None:
             raise cut
@@ -254,7 +258,9 @@ class _Reader:
         if "Listener" in name or name.startswith("org.apache.spark."):
             self.known = True
         if name not in ev.UNREAD:
-            self.builder.unknown[name[:200]] += 1
+            unknown = self.builder.unknown
+            known = name[:200] if name[:200] in unknown or len(unknown) < MAX_UNKNOWN else "(others)"
+            unknown[known] += 1
 
     def _boundary(self, event: ev.LogStart | ev.ApplicationStart) -> None:
         """A second application in the same file begins."""
