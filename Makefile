@@ -12,7 +12,7 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+.PHONY: knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -116,3 +116,6 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 
 clean: ## remove what the commands made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov build dist *.egg-info lab-out
+
+knowledge: .venv/demo.ok ## maintainers: embed the bundled knowledge again
+	$(BIN)/python -m spark_copilot.rag.prebuild

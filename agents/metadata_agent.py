@@ -8,8 +8,11 @@ from langgraph.runtime import Runtime
 from spark_copilot.agents.observe import heard, observe
 from spark_copilot.agents.state import Context, State
 from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.findings import Failed
 from spark_copilot.rules_engine.plans import graph_of, metric
+from spark_copilot.rules_engine.platform import platform
 from spark_copilot.rules_engine.rules.scans import scans
+from spark_copilot.rules_engine.rules.spark_config_rules import setting_observations
 
 _WRITES = (
     "InsertInto",
@@ -27,10 +30,15 @@ _FORMAT = re.compile(r"\b(parquet|orc|csv|json|text|avro|delta|iceberg|jdbc)\b",
 
 
 def metadata(state: State, runtime: Runtime[Context]) -> State:
-    """Tables read and written. Reads nothing of the state; writes `facts.tables` and what the plan rules say."""
+    """Tables read and written. Reads nothing of the state; writes `facts.tables` and what the rules on plans and settings say."""
     del state
     update = observe(runtime.context, "plan")
-    update["facts"] = {"tables": tables(runtime.context.run)}
+    run = runtime.context.run
+    try:
+        update["observed"] += list(setting_observations(run, platform(run)))
+    except Exception as error:  # noqa: BLE001 - a bug in a settings rule must cost only the settings
+        update["failed"].append(Failed(code="settings", error=repr(error)))
+    update["facts"] = {"tables": tables(run)}
     heard(runtime.context, "metadata")
     return update
 

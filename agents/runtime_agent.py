@@ -13,6 +13,7 @@ from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change, Confidence, Evidence, Finding, Observation, Saving, Severity
 from spark_copilot.rules_engine.limits import PricingLimits
+from spark_copilot.rules_engine.rules.spark_config_rules import TITLES
 from spark_copilot.rules_engine.units import show_value
 from spark_copilot.rules_engine.wall_clock import wall_clock
 
@@ -77,7 +78,7 @@ def _worth(saving: Saving, run: AppRun, limits: PricingLimits) -> bool:
 
 def _title(seen: Observation) -> str:
     rule = rule_of(seen.code)
-    return rule.title if rule else seen.cause or seen.code
+    return rule.title if rule else TITLES.get(seen.code, seen.cause or seen.code)
 
 
 def _severity(seen: Observation, saving: Saving | None, run: AppRun, limits: PricingLimits) -> Severity:

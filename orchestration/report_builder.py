@@ -5,6 +5,7 @@ import re
 from spark_copilot.agents.state import State
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import ApplicationInfo, DataQuality, Finding, Recommendation, Report, Severity
+from spark_copilot.rules_engine.platform import platform
 from spark_copilot.rules_engine.units import show_ms
 
 _FOLDED = re.compile(
@@ -52,28 +53,6 @@ def job_name(name: str) -> str:
     """The application's name with dates, numbers and uuids folded away: the same for every run of a job."""
     folded = re.sub(r"[\s_\-.:/]+", "-", _FOLDED.sub("", name)).strip("-").lower()
     return folded or name.strip().lower()
-
-
-def platform(run: AppRun) -> str:
-    """Where the run ran, as far as its settings tell."""
-    keys, version = run.environment.spark, run.app.spark_version.lower()
-    if any(k.startswith("spark.databricks.") for k in keys):
-        return "databricks"
-    if "amzn" in version or any(k.startswith(("spark.emr", "spark.yarn.appMasterEnv.EMR")) for k in keys):
-        return "emr"
-    if any(k.startswith("spark.dataproc.") for k in keys) or "dataproc" in (run.conf("spark.yarn.historyServer.address") or ""):
-        return "dataproc"
-    master = (run.conf("spark.master") or "").lower()
-    for prefix, name in (
-        ("local-cluster", "standalone"),
-        ("local", "local"),
-        ("k8s", "kubernetes"),
-        ("yarn", "yarn"),
-        ("spark:", "standalone"),
-    ):
-        if master.startswith(prefix):
-            return name
-    return "unknown"
 
 
 def quality(run: AppRun) -> DataQuality:

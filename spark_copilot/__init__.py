@@ -6,7 +6,13 @@ Importing this package costs nothing: each name is loaded when it is first used.
 from importlib import import_module
 from typing import Any
 
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "analyze": "spark_copilot.orchestration.analyse",
+    "read": "spark_copilot.orchestration.analyse",
+    "what_if": "spark_copilot.orchestration.whatif",
+    "compare": "spark_copilot.orchestration.compare",
+    "gate": "spark_copilot.orchestration.gate",
+}
 
 
 def __getattr__(name: str) -> Any:
