@@ -269,7 +269,7 @@ def target_of(file: str, text: str, settings: Sequence[Setting], marks: Sequence
     """What is known of one application: the file itself, then what was given, then the configuration, then the repository."""
     first = {m.what: m for m in reversed(marks)}
     spark = SparkVersion.parse(first["spark-version"].text) if "spark-version" in first else None
-    role = first["role"].text if "role" in first else ("test" if _TEST_PATH.search(file) else None)
+    role = first["role"].text if "role" in first else ("test" if _TEST_PATH.search(_near_path(file)) else None)
     own = Target(spark=spark, platform=first["platform"].text if "platform" in first else None, role=role)
     inline = _INLINE.search(text)
     if inline:
@@ -301,6 +301,18 @@ def _inline(text: str) -> Target:
         role=facts.get("role"),
         java=int(facts["java"]) if facts.get("java", "").isdigit() else None,
     )
+
+
+def _near_path(file: str) -> str:
+    """The part of a path that speaks of the file: below the working folder, or the last folder and the name."""
+    path = Path(file)
+    if not path.is_absolute():
+        return path.as_posix()
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        tail = "/".join(path.parts[-2:])
+        return "src/test/" + tail if "/src/test/" in file else tail
 
 
 _BY_MASTER = (None, "yarn", "kubernetes", "standalone", "local")

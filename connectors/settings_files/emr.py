@@ -74,7 +74,7 @@ def _group(out: Collector, group: Node, scope: str) -> None:
         ):
             if key.text == "maximizeResourceAllocation":
                 continue
-            out.set(key.text, known(value), key.line, Place.DEFAULTS, column=key.column, scope=scope, origin=name.text)
+            out.set(key.text, known(value), key.line, Place.DEFAULTS, column=key.column, scope=scope, origin=f"{name.text}@{group.line}")
 
 
 def steps(out: Collector, doc: Node, prefix: str) -> None:
