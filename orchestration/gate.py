@@ -131,6 +131,11 @@ def run_gate(
     return _report(read, unreadable, config, target, baseline, today or datetime.now(UTC).date())
 
 
+def gate(paths: Sequence[str | Path]) -> GateReport:
+    """Judge every settings file under these paths with the default rules: the library's front door."""
+    return run_gate([Path(path) for path in paths])
+
+
 def gate_texts(files: Mapping[str, str], *, config: GateConfig | None = None, target: Target | None = None) -> GateReport:
     """Judge texts that lie on no disk (name -> text): what the API does."""
     read = [_Read(n, t, parsed, suppressions(t)) for n, t in files.items() if (parsed := read_text(n, t)) is not None]
@@ -269,7 +274,7 @@ def target_of(file: str, text: str, settings: Sequence[Setting], marks: Sequence
     """What is known of one application: the file itself, then what was given, then the configuration, then the repository."""
     first = {m.what: m for m in reversed(marks)}
     spark = SparkVersion.parse(first["spark-version"].text) if "spark-version" in first else None
-    role = first["role"].text if "role" in first else ("test" if _TEST_PATH.search(file) else None)
+    role = first["role"].text if "role" in first else ("test" if _TEST_PATH.search(_near_path(file)) else None)
     own = Target(spark=spark, platform=first["platform"].text if "platform" in first else None, role=role)
     inline = _INLINE.search(text)
     if inline:
@@ -301,6 +306,18 @@ def _inline(text: str) -> Target:
         role=facts.get("role"),
         java=int(facts["java"]) if facts.get("java", "").isdigit() else None,
     )
+
+
+def _near_path(file: str) -> str:
+    """The part of a path that speaks of the file: below the working folder, or the last folder and the name."""
+    path = Path(file)
+    if not path.is_absolute():
+        return path.as_posix()
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        tail = "/".join(path.parts[-2:])
+        return "src/test/" + tail if "/src/test/" in file else tail
 
 
 _BY_MASTER = (None, "yarn", "kubernetes", "standalone", "local")

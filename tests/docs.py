@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from spark_copilot.app.config import Settings
+from spark_copilot.app.report.gate_docs import rules_page as gate_rules_page
 from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.findings import Report
 
@@ -101,7 +102,7 @@ def accuracy_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"report.schema.json": report_schema, "settings.md": settings_page, "rules.md": rules_page, "accuracy.md": accuracy_page}
+PAGES = {"report.schema.json": report_schema, "settings.md": settings_page, "rules.md": rules_page, "accuracy.md": accuracy_page, "gate-rules.md": gate_rules_page}
 
 
 def main(mode: str) -> int:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from spark_copilot.connectors.settings_files import databricks, emr, kubernetes, others
+from spark_copilot.connectors.settings_files import databricks, embedded, emr, kubernetes, others
 from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader
 from spark_copilot.connectors.settings_files.nodes import Node, parse_json, parse_yaml
 from spark_copilot.rules_engine.gate.setting import SettingsFile
@@ -21,6 +21,7 @@ _PARTS: tuple[Part, ...] = (
     ("databricks-policy", databricks.is_policy, databricks.policy),
     ("databricks", databricks.is_databricks, databricks.read),
     ("cloudformation", emr.is_template, emr.template),
+    ("shell", embedded.holds_command, embedded.read),
 )
 _HINT = re.compile(
     r"spark|[Cc]lassification|server_side_parameters|\"--conf\"|DefaultArguments|new_cluster|maximizeResourceAllocation", re.IGNORECASE

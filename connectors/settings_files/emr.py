@@ -13,7 +13,9 @@ def _groups(doc: Node) -> list[Node]:
     return [
         n
         for n in doc.walk()
-        if n.kind == "map" and n.get_any("classification") is not None and n.get_any("properties", "configurations") is not None
+        if n.kind == "map"
+        and n.get_any("classification") is not None
+        and n.get_any("properties", "configurationproperties", "configurations") is not None
     ]
 
 
@@ -61,7 +63,7 @@ def template(out: Collector, doc: Node, prefix: str) -> None:
 
 def _group(out: Collector, group: Node, scope: str) -> None:
     name = group.get_any("classification")
-    held = group.get_any("properties")
+    held = group.get_any("properties", "configurationproperties")
     if name is None or known(name) is None:
         return
     out.mark("emr-classification", name.line, name.text, scope=scope, column=name.column)
@@ -72,7 +74,7 @@ def _group(out: Collector, group: Node, scope: str) -> None:
         ):
             if key.text == "maximizeResourceAllocation":
                 continue
-            out.set(key.text, known(value), key.line, Place.DEFAULTS, column=key.column, scope=scope, origin=name.text)
+            out.set(key.text, known(value), key.line, Place.DEFAULTS, column=key.column, scope=scope, origin=f"{name.text}@{group.line}")
 
 
 def steps(out: Collector, doc: Node, prefix: str) -> None:

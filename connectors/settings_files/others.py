@@ -122,6 +122,11 @@ def dataproc_job(out: Collector, doc: Node, prefix: str) -> None:
                 if version is not None and known(version):
                     out.mark("vendor-version", version.line, version.text, scope=scope, vendor="dataproc-serverless")
                 for key, value in held.items:
+                    if key.text.startswith("spark:"):
+                        plain = key.text.removeprefix("spark:")
+                        text = f"{key.text}: properties of a job have no prefix"
+                        out.mark("dataproc-prefix", key.line, text, scope=scope, column=key.column, key=plain, fix=f"write {plain}")
+                        continue
                     out.set(key.text, known(value), key.line, Place.CONF, column=key.column, scope=scope, origin="properties")
         software = _software(node)
         if software is not None:

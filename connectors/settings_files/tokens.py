@@ -34,9 +34,10 @@ class _Lexer:
     def commands(self) -> Iterator[list[Word]]:
         words: list[Word] = []
         pending: list[str] = []
+        in_array = False  # between NAME=( and ): there a line break is a blank
         while self.at < len(self.text):
             sign = self.text[self.at]
-            if sign in " \t\r":
+            if sign in " \t\r" or (in_array and sign == "\n"):
                 self.step()
             elif self.text.startswith("\\\n", self.at) or self.text.startswith("\\\r\n", self.at):
                 self.step()
@@ -48,6 +49,7 @@ class _Lexer:
                 self.at = len(self.text) if end < 0 else end
             elif sign in _BREAK:
                 self.step()
+                in_array = sign == "(" and bool(words) and words[-1].text.endswith("=")
                 if words:
                     yield words
                     words = []

@@ -141,12 +141,17 @@ _VOLATILE = re.compile(
 )
 
 
+def is_volatile(key: str) -> bool:
+    """Whether a property differs from run to run by itself (ports, ids, times, upload paths)."""
+    return _VOLATILE.match(key) is not None
+
+
 def drift(run: Figures, base: Sequence[Figures]) -> Iterator[Hit]:
     """SR007"""
     before = base[-1]
     for key in sorted(set(run.settings) | set(before.settings)):
         old, new = before.settings.get(key), run.settings.get(key)
-        if old != new and not _VOLATILE.match(key):
+        if old != new and not is_volatile(key):
             yield Hit(0, f"{key}: {_shown(old)} -> {_shown(new)}", key)
     one, two = SparkVersion.parse(before.spark_version), SparkVersion.parse(run.spark_version)
     if one is not None and two is not None and one != two:

@@ -121,7 +121,8 @@ def duplicate_key(view: View) -> Iterator[Hit]:
     for s in view.settings:
         if s.place in (Place.RUNTIME, Place.LATE):
             continue
-        block = s.origin if s.place is Place.CODE else ""
+        # Code and EMR templates assign in several blocks that do not follow one another.
+        block = s.origin if s.place is Place.CODE or view.kind in ("emr", "cloudformation") else ""
         before = seen.get((s.key, s.place, block))
         if before is not None and before[0] != s.raw_or_value:
             yield Hit(

@@ -14,16 +14,22 @@ _SECRET_KEY = re.compile(
 )
 _HARMLESS_END = re.compile(
     r"(?:provider|class|enabled|renewal|ttl|interval|expir\w*|path|file|files|location|algorithm|regex|tokeni[sz]\w*|type|identity|url|uri|name"
-    r"|endpoint|alias|scope|mode|id|itemkey|timeout|retries|ratio|principal|length|size|bits|count|max\w*|min\w*|patterns?|issuer|audience|role)\Z",
+    r"|endpoint|alias|scope|mode|id|itemkey|timeout|retries|ratio|principal|length|size|bits|count|max\w*|min\w*|patterns?|issuer|audience|role|mechanism|service|protocol|format|arn|header|scheme|validity|lifetime)\Z",
     re.IGNORECASE,
 )
-_NO_VALUE = re.compile(r"\A(?:true|false|\d{1,4}|\*+|x{3,}|<[^>]*>|none|null|changeme|change-me|todo|your[-_ ].*|)\Z", re.IGNORECASE)
+_NO_VALUE = re.compile(
+    r"\A(?:true|false|\d{1,4}|\*+|x{3,}|<[^>]*>|none|null|changeme|change-me|todo|your[-_ ].*|changeit|)\Z", re.IGNORECASE
+)
 _REFERENCE = re.compile(
     r"\$\{|\{\{|\$\(|\A\$|%\(|vault:|secretsmanager|keyvault|jceks:|ssm:|\Aarn:|\Aprojects/|\A/|\A[a-z][a-z0-9+.-]*://|\Aorg\.|\Acom\.|\Aio\.",
     re.IGNORECASE,
 )
+_NAME_OF_SECRET = re.compile(r"\A[a-z][a-z0-9_-]*(?:/[a-z0-9_-]+)+\Z")
+"""prod/db/creds: the path of a secret in a store; literal secrets with slashes have capitals or digits between."""
 _REFERENCE_KEYS = ("spark.kubernetes.driver.secrets.", "spark.kubernetes.executor.secrets.", "spark.redaction.", "spark.kerberos.access")
-_IN_OPTIONS = re.compile(r"-D[\w.\-]*(?:password|secret|token|access\.?key)[\w.]*=(?!\$|\{)([^\s]{3,})", re.IGNORECASE)
+_IN_OPTIONS = re.compile(
+    r"-D[\w.\-]*(?:password|secret|token|access\.?key)[\w.]*=(?!\$|\{|/|changeit|file:|true|false)([^\s]{3,})", re.IGNORECASE
+)
 _URL = re.compile(
     r"\b(?:jdbc:)?[a-z][a-z0-9+.\-]*:[^\s]{0,10}//[^\s:/@?]+:(?P<p>[^\s@/{}$]+)@|[?&;](?:password|pwd|passwd)=(?P<q>[^&;\s{}$]+)",
     re.IGNORECASE,
@@ -37,7 +43,7 @@ def holds_secret(key: str, value: str) -> bool:
     text = value.strip()
     last = key.rsplit(".", 1)[-1]
     named = bool(_SECRET_KEY.search(key)) and not _HARMLESS_END.search(last)
-    if named and not _NO_VALUE.match(text) and not _REFERENCE.search(text):
+    if named and not _NO_VALUE.match(text) and not _REFERENCE.search(text) and not _NAME_OF_SECRET.match(text):
         return True
     if key.endswith("JavaOptions"):
         return bool(_IN_OPTIONS.search(text))
