@@ -102,7 +102,13 @@ def accuracy_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"report.schema.json": report_schema, "settings.md": settings_page, "rules.md": rules_page, "accuracy.md": accuracy_page, "gate-rules.md": gate_rules_page}
+PAGES = {
+    "report.schema.json": report_schema,
+    "settings.md": settings_page,
+    "rules.md": rules_page,
+    "accuracy.md": accuracy_page,
+    "gate-rules.md": gate_rules_page,
+}
 
 
 def main(mode: str) -> int:

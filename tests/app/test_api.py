@@ -69,6 +69,13 @@ def test_search_and_ask(client: TestClient) -> None:
     assert client.post("/api/v1/ask", json={"question": "why?", "run_id": "app-1"}).status_code == 404
 
 
+def test_the_gate(client: TestClient) -> None:
+    answer = client.post("/api/v1/gate", json={"files": {"spark-defaults.conf": "spark.executors.memory 8g\n"}}).json()
+    assert list(answer) >= ["findings", "files"]
+    assert answer["findings"][0]["rule"] == "SG101"
+    assert answer["summary"]["error"] == 1
+
+
 def test_a_log_directory_makes_it_a_history_server(tmp_path: Path) -> None:
     (tmp_path / "app.zstd").write_bytes(SAMPLE.read_bytes())
     client = TestClient(create_app(log_dir=tmp_path))
