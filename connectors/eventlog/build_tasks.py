@@ -258,6 +258,11 @@ def _clamp(value: int) -> int:
     return max(min(value, (1 << 63) - 1), -1)
 
 
+def sane_ms(time: int) -> int:
+    """The time, or MISSING where no clock can have shown it."""
+    return time if 0 < time < HORIZON_MS else MISSING
+
+
 def decode_peaks(raw: bytes) -> dict[str, int]:
     """Executor metrics of a task end; anything that is not a whole number is left out."""
     try:
