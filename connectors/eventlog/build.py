@@ -11,7 +11,7 @@ from spark_copilot.connectors.eventlog import events_sql as sql_events
 from spark_copilot.connectors.eventlog.build_executors import Executors
 from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
-from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks
+from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks, sane_ms
 from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
 from spark_copilot.rules_engine.facts import (
     LOCALITIES,
@@ -281,7 +281,7 @@ class Builder:
                 t.info.partition if t.info.partition >= 0 else t.info.index,
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
-                t.info.launch,
+                max(sane_ms(t.info.launch), 0),
                 LOCALITIES.index(t.info.locality) if t.info.locality in LOCALITIES else MISSING,
                 t.info.speculative,
             )
@@ -295,7 +295,7 @@ class Builder:
                 t.info.task_id,
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
-                max(t.info.finish - t.info.launch, 0),
+                max(sane_ms(t.info.finish) - sane_ms(t.info.launch), 0),
                 alive,
             )
             for t, alive in self.tasks.resubmitted

@@ -110,6 +110,8 @@ class Sql:
         """SparkListenerDriverAccumUpdates."""
         one = self.get(event.id)
         for accumulator, value in event.updates:
+            if abs(value) >= 1 << 62:  # no metric, and sums of it would leave 64 bits
+                continue
             one.driver[accumulator] = one.driver.get(accumulator, 0) + value
 
     def end(self, event: sql_events.SqlEnd) -> None:

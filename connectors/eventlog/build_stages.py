@@ -235,8 +235,8 @@ def _number(text: str | None) -> int:
 
 def _whole(value: object) -> int | None:
     if isinstance(value, str) and 0 < len(value) < 20 and value.removeprefix("-").isdecimal() and value.isascii():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else None
 
 
 def column(values: Iterable[int]) -> IntColumn:

@@ -187,7 +187,7 @@ class Tasks:
         if self.push:
             push = np.zeros((n, len(PUSH_READ)), dtype=np.int64)
             for row, values in self.push.items():
-                push[row] = values
+                push[row] = [max(_clamp(value), 0) for value in values]
         table = TaskTable(
             **columns, **present,  # type: ignore[arg-type]
             push_read=push, stage_row=stage_rows, executor_row=executor_rows,
@@ -276,7 +276,7 @@ def keep_peaks(known: dict[str, int], new: dict[str, int]) -> None:
     """Raise the peaks in place."""
     for name, value in new.items():
         if value > known.get(name, -1):
-            known[name] = value
+            known[name] = _clamp(value)
 
 
 def error_text(reason: ev.EndReason) -> str:
