@@ -133,21 +133,30 @@ class Redactor:
 
     def everywhere(self, value: T) -> T:
         """The value (frozen dataclasses, tuples, mappings, text) with all that was learnt masked in every text of it."""
-        if not self.learned:
-            return value
-        pattern = re.compile("|".join(re.escape(word) for word in sorted(self.learned, key=len, reverse=True)))
-        if not self._forgot and not any(pattern.search(text) for text in self._seen.values()):
+        pattern = self._learned_pattern()
+        if pattern is None or not (self._forgot or any(pattern.search(text) for text in self._seen.values())):
             return value  # no text that was let through holds one
-        cache: dict[str, str] = {}
+        done: T = map_texts(value, self.learned_mask())
+        return done
+
+    def learned_mask(self) -> Callable[[str], str]:
+        """A function that masks what has been learnt up to now in any text."""
+        pattern = self._learned_pattern()
+        if pattern is None:
+            return lambda text: text
+        learned, cache = dict(self.learned), dict[str, str]()
 
         def mask(text: str) -> str:
             known = cache.get(text)
             if known is None:
-                known = cache[text] = pattern.sub(lambda m: MARK.format(kind=self.learned[m[0]]), text)
+                known = cache[text] = pattern.sub(lambda m: MARK.format(kind=learned[m[0]]), text)
             return known
 
-        done: T = map_texts(value, mask)
-        return done
+        return mask
+
+    def _learned_pattern(self) -> re.Pattern[str] | None:
+        words = sorted(self.learned, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, words))) if words else None
 
     def _mask(self, text: str) -> str:
         low = text.lower()

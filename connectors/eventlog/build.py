@@ -11,7 +11,7 @@ from spark_copilot.connectors.eventlog import events_sql as sql_events
 from spark_copilot.connectors.eventlog.build_executors import Executors
 from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
-from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks
+from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks, sane_ms
 from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
 from spark_copilot.rules_engine.facts import (
     LOCALITIES,
@@ -135,6 +135,9 @@ class Builder:
 
     def _job_end(self, event: ev.JobEnd) -> None:
         self.stages.job_end(event)
+        job = self.stages.jobs.get(event.job)
+        if job is not None and job.completed == MISSING:
+            job.completed = max(self.latest, job.submitted)
         if self.detail is not None:
             self.detail.job_end(event.job)
 
@@ -185,6 +188,9 @@ class Builder:
 
     def _job_start(self, event: ev.JobStart) -> None:
         execution = self.stages.job_start(event)
+        job = self.stages.jobs[event.job]
+        if job.submitted == MISSING:
+            job.submitted = max(self.latest, 0)
         if execution is not None:
             if self.detail is not None:
                 self.detail.job_start(event.job, execution, event.infos, event.stage_ids or [info.stage for info in event.infos])
@@ -275,7 +281,7 @@ class Builder:
                 t.info.partition if t.info.partition >= 0 else t.info.index,
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
-                t.info.launch,
+                max(sane_ms(t.info.launch), 0),
                 LOCALITIES.index(t.info.locality) if t.info.locality in LOCALITIES else MISSING,
                 t.info.speculative,
             )
@@ -289,7 +295,7 @@ class Builder:
                 t.info.task_id,
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
-                max(t.info.finish - t.info.launch, 0),
+                max(sane_ms(t.info.finish) - sane_ms(t.info.launch), 0),
                 alive,
             )
             for t, alive in self.tasks.resubmitted
@@ -343,6 +349,8 @@ class Builder:
             self.issue("the log has no application end: the last event is taken as the end")
         if self.stages.lost_starts:
             self.issue(f"{self.stages.lost_starts:,} jobs end whose start is not in the log")
+        if self.stages.untimed:
+            self.issue(f"{self.stages.untimed:,} times of jobs and stages missing or out of any range")
         if self.more_issues:
             self.issues.append(f"and {self.more_issues:,} more like these")
         return Quality(self.bad_lines, missing, self.compacted, self.truncated, dict(self.unknown), tuple(self.issues))

@@ -8,7 +8,7 @@ import numpy as np
 
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build_stages import column
-from spark_copilot.connectors.eventlog.build_tasks import keep_peaks
+from spark_copilot.connectors.eventlog.build_tasks import keep_peaks, sane_ms
 from spark_copilot.rules_engine.facts import MISSING, ExecutorTable
 from spark_copilot.rules_engine.redact import map_texts
 
@@ -50,7 +50,7 @@ class Executors:
     def added(self, event: ev.ExecutorAdded) -> None:
         """SparkListenerExecutorAdded."""
         one, info = self.get(event.executor), event.info
-        one.added, one.cores, one.profile, one.host = event.time, max(info.cores, 0), info.profile, info.host
+        one.added, one.cores, one.profile, one.host = sane_ms(event.time), max(info.cores, 0), info.profile, info.host
         one.removed, one.reason = MISSING, None
         one.log_urls = {k: self.mask(v) for k, v in info.log_urls.items()}
         one.attributes = {k: self.mask(v) for k, v in info.attributes.items()}
@@ -59,7 +59,7 @@ class Executors:
     def removed(self, event: ev.ExecutorRemoved) -> None:
         """SparkListenerExecutorRemoved."""
         one = self.get(event.executor)
-        one.removed, one.reason = event.time, self.mask(event.reason)
+        one.removed, one.reason = max(sane_ms(event.time), one.added, 0), self.mask(event.reason)
 
     def block_manager(self, event: ev.BlockManagerAdded) -> None:
         """SparkListenerBlockManagerAdded."""
@@ -68,7 +68,7 @@ class Executors:
         one.on_heap, one.off_heap = max(event.on_heap, 0), max(event.off_heap, 0)
         one.host = one.host or at.host
         if one.added == MISSING:
-            one.added = event.time
+            one.added = sane_ms(event.time)
 
     def mark(self, event: ev.ExecutorMark, excluded: bool) -> None:
         """An executor excluded (True) or taken back."""

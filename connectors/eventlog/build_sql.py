@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from spark_copilot.connectors.eventlog import events_sql as sql_events
+from spark_copilot.connectors.eventlog.build_tasks import sane_ms
 from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
 from spark_copilot.rules_engine.facts import MISSING, PlanMetric, PlanNode, SqlExecution, StreamProgress
 from spark_copilot.rules_engine.redact import Redactor
@@ -80,7 +81,7 @@ class Sql:
         one = self.get(event.id)
         one.root = MISSING if event.root is None else event.root
         one.description, one.details = self.mask(event.description or ""), self.mask(event.details or "")
-        one.submitted, one.tags = event.time, tuple(map(self.mask, event.tags or ()))
+        one.submitted, one.tags = sane_ms(event.time), tuple(map(self.mask, event.tags or ()))
         one.configs = self.redactor.settings({k: str(v) for k, v in (event.configs or {}).items()})
         self._plan(one, event.plan, event.physical)
         one.first = one.last
@@ -109,12 +110,14 @@ class Sql:
         """SparkListenerDriverAccumUpdates."""
         one = self.get(event.id)
         for accumulator, value in event.updates:
+            if abs(value) >= 1 << 62:  # no metric, and sums of it would leave 64 bits
+                continue
             one.driver[accumulator] = one.driver.get(accumulator, 0) + value
 
     def end(self, event: sql_events.SqlEnd) -> None:
         """SparkListenerSQLExecutionEnd."""
         one = self.get(event.id)
-        one.completed = event.time
+        one.completed = max(sane_ms(event.time), one.submitted, 0)
         one.message = None if event.error is None else self.mask(event.error)
         one.error = one.message or None
 

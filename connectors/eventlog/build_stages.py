@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog.build_tasks import sane_ms
 from spark_copilot.rules_engine.facts import MISSING, IntColumn, JobTable, RddInfo, StageTable
 
 Masker = Callable[[str], str]
@@ -64,6 +65,7 @@ class Stages:
         self.jobs: dict[int, Job] = {}
         self.totals: dict[int, int] = {}
         self.lost_starts = 0
+        self.untimed = 0
 
     def get(self, stage: int, attempt: int) -> Stage:
         """The attempt, made when an event names it first."""
@@ -99,7 +101,8 @@ class Stages:
         """SparkListenerJobStart; returns the SQL execution that asked for it."""
         job = self.jobs.setdefault(event.job, Job(event.job))
         execution = _local(event.properties, job, self.mask)
-        job.submitted = event.submitted
+        job.submitted = sane_ms(event.submitted)
+        self.untimed += job.submitted == MISSING
         job.stages = tuple(info.stage for info in event.infos) or event.stage_ids
         job.sql = MISSING if execution is None else execution
         for info in event.infos:
@@ -118,7 +121,8 @@ class Stages:
         if job is None:
             self.lost_starts += 1
             return
-        job.completed = event.completed
+        job.completed = sane_ms(event.completed)
+        self.untimed += job.completed == MISSING
         job.failed = event.result.result != "JobSucceeded"
         if event.result.exception is not None:
             job.failure = self.mask(event.result.exception.message or "")
@@ -126,7 +130,7 @@ class Stages:
     def submitted(self, event: ev.StageSubmitted) -> None:
         """SparkListenerStageSubmitted."""
         stage = self._describe(event.info)
-        stage.began, stage.submitted = True, event.info.submitted
+        stage.began, stage.submitted = True, sane_ms(event.info.submitted)
         if event.properties is not None:
             stage.pool = self.mask(event.properties.pool or "default")
             stage.description = _masked(event.properties.description, self.mask)
@@ -140,8 +144,12 @@ class Stages:
         info = event.info
         stage = self._describe(info)
         stage.began = True
-        stage.submitted = info.submitted if info.submitted > 0 else stage.submitted
-        stage.completed = info.completed
+        submitted = sane_ms(info.submitted)
+        stage.submitted = stage.submitted if submitted == MISSING else submitted
+        stage.completed = sane_ms(info.completed)
+        self.untimed += stage.completed == MISSING
+        if stage.completed == MISSING:
+            stage.completed = stage.submitted  # it did end
         stage.failure = _masked(info.failure, self.mask)
         mask = self.mask
         stage.shown = tuple(a.id for a in info.accumulables if a.name is not None and not a.internal and a.metadata != "sql")
@@ -227,8 +235,8 @@ def _number(text: str | None) -> int:
 
 def _whole(value: object) -> int | None:
     if isinstance(value, str) and 0 < len(value) < 20 and value.removeprefix("-").isdecimal() and value.isascii():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else None
 
 
 def column(values: Iterable[int]) -> IntColumn:

@@ -187,7 +187,7 @@ class Tasks:
         if self.push:
             push = np.zeros((n, len(PUSH_READ)), dtype=np.int64)
             for row, values in self.push.items():
-                push[row] = values
+                push[row] = [max(_clamp(value), 0) for value in values]
         table = TaskTable(
             **columns, **present,  # type: ignore[arg-type]
             push_read=push, stage_row=stage_rows, executor_row=executor_rows,
@@ -258,6 +258,11 @@ def _clamp(value: int) -> int:
     return max(min(value, (1 << 63) - 1), -1)
 
 
+def sane_ms(time: int) -> int:
+    """The time, or MISSING where no clock can have shown it."""
+    return time if 0 < time < HORIZON_MS else MISSING
+
+
 def decode_peaks(raw: bytes) -> dict[str, int]:
     """Executor metrics of a task end; anything that is not a whole number is left out."""
     try:
@@ -271,7 +276,7 @@ def keep_peaks(known: dict[str, int], new: dict[str, int]) -> None:
     """Raise the peaks in place."""
     for name, value in new.items():
         if value > known.get(name, -1):
-            known[name] = value
+            known[name] = _clamp(value)
 
 
 def error_text(reason: ev.EndReason) -> str:

@@ -79,6 +79,29 @@ def headlines(path: str | Path, *, limits: ReadLimits | None = None) -> Generato
             continue
 
 
+def raw_lines(path: str | Path, *, limits: ReadLimits | None = None) -> Generator[bytes, None, None]:
+    """The lines of the first log under a path, unpacked and in order, as they stand.
+
+    Raises:
+        NotFound: no such path.
+        NotAnEventLog: the first log there is none.
+        LimitExceeded: the input unpacks to more than the limits allow.
+    """
+    limits = limits or ReadLimits()
+    source = next(iter(locate(Path(path), limits)), None)
+    if source is None:
+        raise NotAnEventLog(str(path), "the directory holds no log")
+    next(_Reader(source, limits, None, detail=False, headline=True).runs())  # refuses what is no log, before anything is handed out
+    reader = _Reader(source, limits, None, detail=False, headline=True)
+    reader.known = True
+    for part in source.parts:
+        try:
+            for lines in reader._lines(part):
+                yield from lines
+        except Cut:
+            continue
+
+
 class _Reader:
     def __init__(
         self, source: Source, limits: ReadLimits, progress: Callable[[int], None] | None, detail: bool, headline: bool = False

@@ -109,7 +109,7 @@ class SqlDetail:
     def driver(self, execution: int, updates: Iterable[tuple[int, int]]) -> None:
         """Values that the driver measured."""
         if execution in self._running:
-            self._running[execution].driver.extend(updates)
+            self._running[execution].driver.extend((metric, value) for metric, value in updates if abs(value) < 1 << 62)
 
     def job_end(self, job: int) -> None:
         """The last event of an execution may be a job's end."""

@@ -22,7 +22,11 @@ def setting_observations(run: AppRun, platform: str) -> Iterator[Observation]:
         if severity is None or finding.key is None or (finding.rule, finding.key) in seen:
             continue
         seen.add((finding.rule, finding.key))
-        change = Change(kind="code", key=finding.key, text=finding.fix, stop_condition="stop when the gate is quiet about this key") if finding.fix else None
+        change = (
+            Change(kind="code", key=finding.key, text=finding.fix, stop_condition="stop when the gate is quiet about this key")
+            if finding.fix
+            else None
+        )
         yield Observation(
             code=finding.rule,
             where=Where(setting=finding.key),

@@ -37,6 +37,8 @@ def _profile(key: int, profile: Mapping[str, Mapping[str, Mapping[str, object]]]
 
     return {
         "id": key,
-        "executorResources": {name: resource(name, asked) for name, asked in profile.get("executor", {}).items()},
-        "taskResources": {name: resource(name, asked) for name, asked in profile.get("task", {}).items()},
+        "executorResources": {
+            name: resource(name, asked) for name, asked in profile.get("executor", {}).items() if isinstance(asked, Mapping)
+        },
+        "taskResources": {name: resource(name, asked) for name, asked in profile.get("task", {}).items() if isinstance(asked, Mapping)},
     }

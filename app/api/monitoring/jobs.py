@@ -18,9 +18,8 @@ def job_status(totals: Totals, row: int) -> str:
 def job_json(totals: Totals, row: int) -> Json:
     """JobData: what the job's stages did while it ran."""
     run, jobs, stages = totals.run, totals.run.jobs, totals.run.stages
-    wanted = set(jobs.stage_ids[row])
     begun, ended = int(jobs.submitted_ms[row]), int(jobs.completed_ms[row])
-    listed = [s for s in range(len(stages)) if int(stages.stage_id[s]) in wanted and stages.described[s]]
+    listed = sorted(s for stage in set(jobs.stage_ids[row]) for s in totals.rows_of_stage.get(stage, ()))
     mine = [s for s in listed if stages.submitted_ms[s] >= begun and (ended == MISSING or stages.submitted_ms[s] <= ended)]
     skipped = [s for s in listed if stages.skipped[s]]
     done_before = {int(stages.stage_id[s]) for s in listed if 0 <= stages.completed_ms[s] < begun}

@@ -1,6 +1,7 @@
 """The routes of Spark's monitoring API, to be mounted under `/api/v1`."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -29,8 +30,11 @@ class Answer(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Compact bytes; numbers beyond 64 bits do not occur."""
-        return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
+        """Compact bytes."""
+        try:
+            return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
+        except TypeError:  # a number beyond 64 bits, or half a surrogate pair, from a log that lies
+            return json.dumps(content, separators=(",", ":")).encode()
 
 
 class _SparkRoute(APIRoute):

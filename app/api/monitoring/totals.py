@@ -70,14 +70,23 @@ class Totals:
             first[task.stage_row] = min(int(first[task.stage_row]), task.launch_ms)
         return np.where(first == highest, MISSING, first)
 
+    @cached_property
+    def rows_of_stage(self) -> dict[int, list[int]]:
+        """Stage id -> rows of its attempts that an event described."""
+        found: dict[int, list[int]] = {}
+        stages = self.run.stages
+        for row in np.flatnonzero(stages.described).tolist():
+            found.setdefault(int(stages.stage_id[row]), []).append(row)
+        return found
+
     def completed_indices(self, rows: Iterable[int]) -> int:
         """Distinct partitions of these stage attempts that some task finished, counted by stage id."""
         tasks, ids = self.run.tasks, self.run.stages.stage_id
-        done: set[tuple[int, int]] = set()
+        done: dict[int, list[IntColumn]] = {}
         for row in rows:
             mine = self.run.task_rows(row)
-            done.update((int(ids[row]), int(index)) for index in tasks.index[mine[tasks.status[mine] == SUCCESS]])
-        return len(done)
+            done.setdefault(int(ids[row]), []).append(tasks.index[mine[tasks.status[mine] == SUCCESS]])
+        return sum(len(np.unique(np.concatenate(every))) for every in done.values())
 
     def killed_summary(self, rows: npt.NDArray[np.int64]) -> dict[str, int]:
         """Kill reason -> tasks, over these task rows."""

@@ -1,0 +1,91 @@
+"""A scrubbed log has the same figures and none of the names."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_copilot.connectors.eventlog import read_run
+from spark_copilot.orchestration.scrub import BROKEN, Scrubber, scrub, scrub_log
+from spark_copilot.rules_engine.errors import NotAnEventLog
+from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.plans import walk
+from tests.connectors.test_run_tables import assert_same
+
+SAMPLE = Path(__file__).resolve().parents[1] / "data" / "eventlogs" / "codec-sample"
+
+
+def assert_same_figures(a: AppRun, b: AppRun) -> None:
+    """What findings rest on."""
+    assert_same(a.tasks, b.tasks)
+    assert a.quality.bad_lines == b.quality.bad_lines
+    assert (a.started_ms, a.ended_ms, a.executors.executor_id) == (b.started_ms, b.ended_ms, b.executors.executor_id)
+    for column in ("stage_id", "submitted_ms", "completed_ms", "n_tasks", "skipped", "job_row", "sql_row"):
+        assert getattr(a.stages, column).tolist() == getattr(b.stages, column).tolist()
+    assert [name.rpartition("/")[2] for name in a.stages.name] == [name.rpartition("/")[2] for name in b.stages.name]
+    assert a.jobs.stage_ids == b.jobs.stage_ids
+    for one, other in zip(a.sql, b.sql, strict=True):
+        assert one.metrics == other.metrics
+        assert [n.name.split()[0] for n in walk(one.plan)] == [n.name.split()[0] for n in walk(other.plan)]
+    numbers = {k: v for k, v in a.environment.spark.items() if v.isdigit() or v in ("true", "false")}
+    assert numbers.items() <= b.environment.spark.items()
+
+
+def test_the_sample_keeps_its_figures(tmp_path: Path) -> None:
+    assert scrub_log(SAMPLE, tmp_path / "out") == len(SAMPLE.read_bytes().splitlines())
+    assert_same_figures(read_run(SAMPLE), read_run(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("log", ["spark-events__local-1776286786993.zstd", "spark-events-profiling__spark2-eventlog.zstd", "platform__emr"])
+def test_shared_logs_keep_their_figures(shared_logs: Path, tmp_path: Path, log: str) -> None:
+    scrub_log(shared_logs / log, tmp_path / "out")
+    before, after = read_run(shared_logs / log), read_run(tmp_path / "out")
+    assert_same_figures(before, after)
+    text = (tmp_path / "out").read_text()
+    for host in {h for h in before.executors.host if len(h) > 3 and h != "localhost"}:
+        assert host not in text
+    assert f'"App Name":"{before.app.name}"' not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "kept"),
+    [
+        pytest.param("Scan parquet sales.customers", ["sales", "customers"], ["Scan parquet "], id="table"),
+        pytest.param(
+            "Filter (isnotnull(surname#5) AND (surname#5 = Smith))", ["Smith", "surname"], ["Filter (isnotnull(", "#5"], id="literal"
+        ),
+        pytest.param(
+            "PushedFilters: [EqualTo(city,Berlin), GreaterThan(age,30)]", ["city", "Berlin", "age,"], ["GreaterThan(", ",30)"], id="pushed"
+        ),
+        pytest.param("ReadSchema: struct<iban:string,amount:int>", ["iban", "amount"], [":string", ":int"], id="schema"),
+        pytest.param(
+            "Location: InMemoryFileIndex [s3://acme-lake/finance/2026/a.parquet]", ["acme", "finance"], ["s3://", ".parquet"], id="url"
+        ),
+        pytest.param("/home/alice/jobs/etl.py", ["alice", "jobs"], [], id="path"),
+        pytest.param("SELECT * FROM t WHERE name = 'Bob'", ["Bob"], ["SELECT * FROM"], id="sql"),
+        pytest.param("mail bob.smith@example.com from 10.1.2.3", ["bob", "example.com", "10.1.2.3"], [], id="mail and address"),
+        pytest.param(
+            "at org.apache.spark.rdd.RDD.collect(RDD.scala:1046)", [], ["at org.apache.spark.rdd.RDD.collect(RDD.scala:1046)"], id="stack"
+        ),
+        pytest.param("collect at NativeMethodAccessorImpl.java:0", [], ["collect at NativeMethodAccessorImpl.java:0"], id="call site"),
+        pytest.param("Range (0, 1000, step=1, splits=2)", [], ["Range (0, 1000, step=1, splits=2)"], id="numbers"),
+    ],
+)
+def test_texts(text: str, gone: list[str], kept: list[str]) -> None:
+    line = json.dumps({"Event": "x", "simpleString": text}).encode()
+    out: Any = json.loads(Scrubber().line(line))["simpleString"]
+    assert [word for word in gone if word in out] == []
+    assert [word for word in kept if word not in out] == []
+
+
+def test_a_host_is_replaced_before_it_is_introduced() -> None:
+    lines = [b'{"Event":"a","x":"lost node-7.corp"}', b'{"Event":"b","Host":"node-7.corp"}', b"{broken"]
+    assert list(scrub(lambda: lines)) == [b'{"Event":"a","x":"lost host-1"}\n', b'{"Event":"b","Host":"host-1"}\n', BROKEN]
+
+
+def test_what_is_no_log_leaves_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("no log\n")
+    with pytest.raises(NotAnEventLog):
+        scrub_log(tmp_path / "x", tmp_path / "out")
+    assert [child.name for child in tmp_path.iterdir()] == ["x"]
