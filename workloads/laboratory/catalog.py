@@ -58,7 +58,7 @@ _ALL = (
     Scenario("one-day", "mended", data.scan_one_day, mends="every-day", prepare=data.write_partitioned),
     Scenario("global-window", "fault", data.global_window, ("single-partition-window",)),
     Scenario("keyed-window", "mended", data.keyed_window, mends="global-window"),
-    Scenario("big-sort", "fault", plan.big_sort, ("spill",), conf={**_TIGHT, "spark.driver.memory": "3g"}),
+    Scenario("big-sort", "fault", plan.big_sort, ("spill",), ("SG515",), conf={**_TIGHT, "spark.driver.memory": "3g"}),
     Scenario("big-sort-room", "mended", plan.big_sort, mends="big-sort", conf={**_NO_AQE, "spark.driver.memory": "3g"}),
     Scenario("row-udf", "fault", plan.row_udf, ("python-udf",)),
     Scenario("native-expression", "mended", plan.native_expression, mends="row-udf"),
