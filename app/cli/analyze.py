@@ -15,12 +15,22 @@ EMITTED = ("spark-submit", "properties", "sparkapplication")
 
 
 def command(
-    logs: Annotated[list[str], typer.Argument(help="Event logs: files, directories, or - for standard input.", show_default=False)],
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Event logs: files, directories, or - for standard input. Without one: the newest under spark.eventLog.dir.",
+            show_default=False,
+        ),
+    ] = None,
     output_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report here instead of to the terminal.")] = None,
     emit: Annotated[str | None, typer.Option("--emit", help=f"Print the proposed settings ready to paste: {', '.join(EMITTED)}.")] = None,
 ) -> None:
     """Several applications give one report each (with --format json: one a line)."""
+    if not logs:
+        from spark_copilot.connectors.eventlog import newest_log
+
+        logs = [str(newest_log())]
     if output_format not in FORMATS:
         raise UsageError(f"no format {output_format!r}", hint=f"known: {', '.join(FORMATS)}")
     if emit is not None and emit not in EMITTED:

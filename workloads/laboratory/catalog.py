@@ -3,6 +3,7 @@
 from spark_copilot.workloads.laboratory import cluster_jobs as cluster
 from spark_copilot.workloads.laboratory import data_jobs as data
 from spark_copilot.workloads.laboratory import plan_jobs as plan
+from spark_copilot.workloads.laboratory import second_jobs as second
 from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
 from spark_copilot.workloads.laboratory.scenario import Scenario
 
@@ -100,6 +101,46 @@ _ALL = (
         ("python-udf",),
         conf={**CLUSTER, "spark.locality.wait": "8s"},
     ),
+    Scenario("grouped-hot-key", "fault", second.grouped_hot_key, ("data-skew",), ("python-udf",)),
+    Scenario("window-on-hot-key", "fault", second.window_on_hot_key, ("data-skew",), conf=_NO_AQE),
+    Scenario("slow-call", "fault", second.slow_call_in_udf, ("straggler-tasks",), ("python-udf",)),
+    Scenario("coalesce-before-work", "fault", second.coalesce_before_work, ("too-few-partitions",)),
+    Scenario("rdd-again", "fault", second.rdd_again, ("recomputed-data",), ("python-udf",)),
+    Scenario("small-jobs", "fault", second.loop_of_small_jobs, ("driver-bound",), ("task-overhead",)),
+    Scenario("exploded-arrays", "fault", second.explode_arrays, ("row-explosion",)),
+    Scenario(
+        "big-closure",
+        "fault",
+        second.big_closure,
+        ("task-overhead",),
+        ("python-udf", "too-many-small-tasks", "recomputed-data", "driver-bound"),
+    ),
+    Scenario("evicted-cache", "fault", second.evicted_cache, ("cache-evicted-or-unused",), ("recomputed-data",)),
+    Scenario(
+        "greedy-task",
+        "fault",
+        second.greedy_task,
+        ("out-of-memory",),
+        ("executor-lost", "task-failures", "job-failed", "stage-retries"),
+        conf=CLUSTER,
+        fails=True,
+    ),
+    Scenario(
+        "idle-heap",
+        "fault",
+        second.idle_heap,
+        ("memory-overallocated",),
+        ("recomputed-data",),
+        conf={
+            "spark.master": "local-cluster[2,1,4096]",
+            "spark.executor.memory": "4g",
+            "spark.executor.cores": "1",
+            "spark.executor.heartbeatInterval": "2s",
+        },
+    ),
+    Scenario("late-batches", "fault", second.late_batches, ("batch-slower-than-trigger",), ("driver-bound",)),
+    Scenario("quick-batches", "lookalike", second.quick_batches),
+    Scenario("endless-state", "fault", second.endless_state, ("state-growth",), ("batch-slower-than-trigger", "spill")),
 )
 
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
