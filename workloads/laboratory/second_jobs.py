@@ -34,9 +34,13 @@ def slow_call_in_udf(spark: Any, _: Path) -> None:
     """A Python function that waits for a slow service on one of the partitions."""
     from pyspark.sql.functions import spark_partition_id, udf
 
-    look_up = udf(lambda part, n: time.sleep(12) or n if part == 3 and n % 1000 == 0 else n, "long")
-    rows = spark.range(0, 8_000, 1, 8).repartition(8).withColumn("part", spark_partition_id())
-    rows.select(look_up("part", "id").alias("v")).write.format("noop").mode("overwrite").save()
+    def look_up(part: int, number: int) -> int:
+        if part == 3 and number % 1_000 == 0:
+            time.sleep(12)
+        return number
+
+    rows = spark.range(0, 8_000, 1, 8).repartition(8, "id").withColumn("part", spark_partition_id())
+    rows.select(udf(look_up, "long")("part", "id").alias("v")).write.format("noop").mode("overwrite").save()
 
 
 def coalesce_before_work(spark: Any, data: Path) -> None:
