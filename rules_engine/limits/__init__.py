@@ -33,7 +33,7 @@ class SkewLimits:
     explained_ratio: float = 0.4  # a tail is "by data" when the data ratio is at least this share of the time ratio
     plain_ratio: float = 3.0  # or when it has this many times the data, whatever the time: work per row may grow with it
     min_rows: int = 1_000  # a few rows cannot be the reason, whatever their ratio
-    min_bytes: int = 8 << 20
+    min_bytes: int = 512 << 10  # Python RDDs count batches, not rows: there bytes tell
     gc_explains_ratio: float = 0.5  # a pause that is half of the tail is a pause, not a straggler
     cut_to_quantile: float = 0.75
     slow_node_ratio: float = 1.5  # an executor's median task / the same stages' median elsewhere
@@ -83,6 +83,7 @@ class MemoryLimits:
     over_reserve_bytes: int = 300 << 20  # what Spark reserves for itself
     over_min_bytes: int = 2 << 30  # smaller heaps are not worth shrinking
     cache_min_wall_ratio: float = 0.03  # of the stage that filled the cache
+    evicted_removable_ratio: float = 0.8  # of the tasks that computed their part again
     evicted_ratio: float = 0.9  # cached / all partitions below this: blocks were dropped
 
 
@@ -108,6 +109,7 @@ class PlanLimits:
     explosion_min_rows: int = 1_000_000
     explosion_removable_ratio: float = 0.8
     repeat_min_wall_ratio: float = 0.03
+    repeat_like_ratio: float = 1.6  # RDD jobs on the same source whose task times differ by less do the same work
     result_min_bytes: int = 64 << 20  # serialised task results sent to the driver in one stage
     result_removable_ratio: float = 0.9
 

@@ -238,6 +238,33 @@ def memory_overallocated(run: AppRun, limits: MemoryLimits) -> Iterator[Observat
     )
 
 
+def _computed_again(run: AppRun, rdd_id: int, fill: Stage) -> tuple[tuple[str, ...], float]:
+    """Later stages with tasks that took in about as many rows as those that filled the cache, and the share of such tasks among all later reads.
+
+    A task that finds its block reads a few batches; one that does not walks the source again.
+    """
+    if not fill.n or float(np.median(fill.read_records)) < 1_000:
+        return (), 0.0
+    usual = float(np.median(fill.read_records))
+    first_sql, first_job = int(run.stages.sql_row[fill.row]), int(run.stages.job_row[fill.row])
+    again, missed, total = [], 0, 0
+    for row in range(len(run.stages)):
+        if (
+            row == fill.row
+            or int(run.stages.job_row[row]) == first_job
+            or (first_sql != MISSING and int(run.stages.sql_row[row]) == first_sql)
+        ):
+            continue
+        if not any(r.rdd_id == rdd_id for r in run.stages.rdds[row]):
+            continue
+        stage = profile(run).stage(row)
+        walked = int(((stage.read_records >= 0.5 * usual) & (stage.read_records <= 1.5 * usual)).sum()) if stage.n else 0
+        total, missed = total + stage.n, missed + walked
+        if walked:
+            again.append(stage.ref)
+    return tuple(again), missed / max(total, 1)
+
+
 @rule(
     "cache-evicted-or-unused", family="memory", limits=MemoryLimits, title="Data is cached that nothing reads again, or that did not stay"
 )
@@ -246,7 +273,7 @@ def cache_evicted_or_unused(run: AppRun, limits: MemoryLimits) -> Iterator[Obser
 
     Why it costs: filling a cache serialises or copies every row and takes memory from joins and sorts; blocks that are dropped are computed again at every use.
     What to do: cache only what at least two actions read, unpersist it after the last; for more than fits use MEMORY_AND_DISK, or write it once as a table.
-    Blind spot: dropped blocks show only where the log has block updates (spark.eventLog.logBlockUpdates.enabled); a cache meant for a later application cannot be known.
+    Blind spot: dropped blocks show in later reads that take in as many rows as the first; a cache meant for a later application cannot be known.
     """
     users: dict[int, set[tuple[str, int]]] = {}
     infos: dict[int, RddInfo] = {}
@@ -260,12 +287,13 @@ def cache_evicted_or_unused(run: AppRun, limits: MemoryLimits) -> Iterator[Obser
                 infos[info.rdd_id] = info if info.cached_partitions or info.rdd_id not in infos else infos[info.rdd_id]
     for rdd_id, used_by in sorted(users.items()):
         info, stage = infos[rdd_id], profile(run).stage(first[rdd_id])
-        dropped = 0 < info.cached_partitions < limits.evicted_ratio * info.partitions
+        again, missed = _computed_again(run, rdd_id, stage)
+        dropped = 0 < info.cached_partitions < limits.evicted_ratio * info.partitions or missed > 1 - limits.evicted_ratio
         if len(used_by) > 1 and not dropped:
             continue
         if stage.n == 0 or stage.span_ms < limits.cache_min_wall_ratio * run.wall_ms:
             continue
-        what = f"{info.cached_partitions} of {info.partitions} partitions stayed" if dropped else "only the action that filled it read it"
+        what = f"{missed:.0%} of its later reads computed it again" if dropped else "only the action that filled it read it"
         yield Observation(
             code="cache-evicted-or-unused",
             where=stage.where,
@@ -279,8 +307,9 @@ def cache_evicted_or_unused(run: AppRun, limits: MemoryLimits) -> Iterator[Obser
                 ),
                 Evidence(metric="partitions", value=info.partitions, limit=None, unit="count"),
             ),
+            remedy=RemoveShare(stages=again, of="compute", ratio=round(limits.evicted_removable_ratio * missed, 3)) if again else None,
             severity_floor=Severity.LOW,
-            severity_cap=Severity.MEDIUM,
+            severity_cap=None if again else Severity.MEDIUM,
             changes=code(
                 "storage-level",
                 "use MEMORY_AND_DISK, or write the data once and read it back",

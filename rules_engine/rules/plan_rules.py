@@ -422,6 +422,48 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             occurrences=len(alike) - 1,
             also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
         )
+    for stages in _rdd_repeats(run, limits):
+        spent = sum(s.span_ms for s in stages[1:])
+        if spent < limits.repeat_min_wall_ratio * run.wall_ms:
+            continue
+        yield Observation(
+            code="recomputed-data",
+            where=stages[0].where,
+            evidence=(
+                Evidence(metric="times computed", value=len(stages), limit=2, unit="count"),
+                Evidence(metric="time of the repeats", value=spent, limit=limits.repeat_min_wall_ratio * run.wall_ms, unit="ms"),
+            ),
+            remedy=Cache(stages=tuple(s.ref for s in stages[1:])),
+            changes=code(
+                "cache",
+                "persist the shared RDD before its first action and unpersist it after the last",
+                "undo when cached blocks are evicted or the heap runs full",
+                to="shared = rdd.persist()",
+            ),
+            occurrences=len(stages) - 1,
+            also=tuple(int(run.stages.stage_id[s.row]) for s in stages[1:]),
+            cause="actions on the same RDD",
+        )
+
+
+def _rdd_repeats(run: AppRun, limits: PlanLimits) -> list[list[Stage]]:
+    """Stages outside SQL that start from the same uncached RDD, in as many tasks of about the same time: the same lineage walked again, in order of time."""
+    groups: dict[tuple[int, int], list[Stage]] = defaultdict(list)
+    for stage in profile(run).stages:
+        rdds = run.stages.rdds[stage.row]
+        if stage.sql is not None or not rdds or any("Memory" in r.storage_level or "Disk" in r.storage_level for r in rdds):
+            continue
+        source = min(r.rdd_id for r in rdds)
+        groups[source, stage.declared].append(stage)
+    alike = []
+    for stages in groups.values():
+        stages.sort(key=lambda s: (int(run.stages.submitted_ms[s.row]), s.ref))
+        usual = float(np.median([np.median(s.ms) for s in stages]))
+        same = [s for s in stages if usual / limits.repeat_like_ratio <= float(np.median(s.ms)) <= usual * limits.repeat_like_ratio]
+        jobs = {int(run.stages.job_row[s.row]) for s in same}
+        if len(jobs) == len(same) >= 2:
+            alike.append(same)
+    return alike
 
 
 @rule("large-driver-result", family="plan", limits=PlanLimits, title="A large result is fetched into the driver")

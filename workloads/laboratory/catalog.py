@@ -112,8 +112,8 @@ _ALL = (
         "big-closure",
         "fault",
         second.big_closure,
-        ("task-overhead",),
-        ("python-udf", "too-many-small-tasks", "recomputed-data", "driver-bound"),
+        ("too-many-small-tasks", "task-overhead"),
+        ("python-udf", "recomputed-data", "driver-bound"),
     ),
     Scenario("evicted-cache", "fault", second.evicted_cache, ("cache-evicted-or-unused",), ("recomputed-data",)),
     Scenario(

@@ -14,7 +14,7 @@ def grouped_hot_key(spark: Any, _: Path) -> None:
         key, values = group
         total = 0
         for value in values:
-            for step in range(60):
+            for step in range(400):
                 total += (value * step) % 7
         return key, total
 
@@ -32,15 +32,15 @@ def window_on_hot_key(spark: Any, _: Path) -> None:
 
 def slow_call_in_udf(spark: Any, _: Path) -> None:
     """A Python function that waits for a slow service on one of the partitions."""
-    from pyspark.sql.functions import spark_partition_id, udf
+    from pyspark.sql.functions import udf
 
-    def look_up(part: int, number: int) -> int:
-        if part == 3 and number % 1_000 == 0:
+    def look_up(number: int) -> int:
+        if number == 4_321:
             time.sleep(12)
         return number
 
-    rows = spark.range(0, 8_000, 1, 8).repartition(8, "id").withColumn("part", spark_partition_id())
-    rows.select(udf(look_up, "long")("part", "id").alias("v")).write.format("noop").mode("overwrite").save()
+    rows = spark.range(0, 8_000, 1, 8).repartition(8, "id")
+    rows.select(udf(look_up, "long")("id").alias("v")).write.format("noop").mode("overwrite").save()
 
 
 def coalesce_before_work(spark: Any, data: Path) -> None:
@@ -91,7 +91,7 @@ def evicted_cache(spark: Any, _: Path) -> None:
     """More rows cached in memory only than the heap holds; each use computes the lost ones again."""
     from pyspark import StorageLevel
 
-    rows = spark.range(0, 2_400_000, 1, 12).selectExpr("id", "repeat(sha2(cast(id as string), 512), 4) as payload")
+    rows = spark.range(0, 6_000_000, 1, 12).selectExpr("id", "repeat(sha2(cast(id as string), 512), 4) as payload")
     kept = rows.persist(StorageLevel.MEMORY_ONLY)
     for modulus in (3, 5, 7):
         kept.selectExpr(f"sum(length(payload) % {modulus})").collect()
