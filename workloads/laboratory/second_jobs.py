@@ -91,7 +91,7 @@ def evicted_cache(spark: Any, _: Path) -> None:
     """More rows cached in memory only than the heap holds; each use computes the lost ones again."""
     from pyspark import StorageLevel
 
-    rows = spark.range(0, 6_000_000, 1, 12).selectExpr("id", "repeat(sha2(cast(id as string), 512), 4) as payload")
+    rows = spark.range(0, 3_800_000, 1, 12).selectExpr("id", "repeat(sha2(cast(id as string), 512), 4) as payload")
     kept = rows.persist(StorageLevel.MEMORY_ONLY)
     for modulus in (3, 5, 7):
         kept.selectExpr(f"sum(length(payload) % {modulus})").collect()
