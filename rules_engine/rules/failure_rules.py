@@ -139,12 +139,14 @@ def executor_lost(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
     Blind spot: the reason text is the cluster manager's and often short; executors that dynamic allocation gave back do not count.
     """
     del limits
+    died = [r for r in np.flatnonzero(run.tasks.status == FAILED).tolist() if "ExecutorLost" in _reason(run, r)]
+    owners = {int(run.tasks.executor_row[r]) for r in died}
     lost = []
     for row, (when, reason, driver) in enumerate(
         zip(run.executors.removed_ms.tolist(), run.executors.removed_reason, run.executors.is_driver.tolist(), strict=True)
     ):
-        if when == MISSING or driver or (when >= run.ended_ms - 500 and run.complete):
-            continue
+        if when == MISSING or driver or (when >= run.ended_ms - 500 and run.complete and row not in owners):
+            continue  # one that goes in the last moments without taking a task along is sent home
         if any(w in (reason or "").lower() for w in _ORDERLY) or memory_cause(reason) is not None:
             continue
         lost.append(row)
@@ -152,7 +154,6 @@ def executor_lost(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
         return
     reason = run.executors.removed_reason[lost[0]] or "no reason given"
     taken = any(w in reason.lower() for w in _TAKEN)
-    died = [r for r in np.flatnonzero(run.tasks.status == FAILED).tolist() if "ExecutorLost" in _reason(run, r)]
     stages = tuple(dict.fromkeys(run.stages.ref(int(run.tasks.stage_row[r])) for r in died))
     yield Observation(
         code="executor-lost",
