@@ -15,7 +15,7 @@ from spark_copilot.ml.runtime_kernels import Floats
 
 HIDDEN = 24  # units of the small network
 FOLDS = 5
-TREES = 300
+TREES = 120
 
 
 class Baseline(Protocol):

@@ -15,6 +15,8 @@ from scipy.optimize import minimize
 Floats = NDArray[np.float64]
 
 MAX_ORDER = 4  # features in one product; a fifth never helped and costs time
+MAX_VALUES = 12  # a column with more is continuous enough for leave-one-out to see
+PSEUDO_VALUES = 2.0  # a few values say little: shrink the widening towards none
 MANY = 8  # features; with more, products of two only
 MAX_TUNING_ROWS = 250  # above this the hyper-parameters are tuned on an even subset
 INTERCEPT_SD = 4.0  # e^4: a baseline 50 times off the prior is still plausible
@@ -35,6 +37,8 @@ class Design:
 
     slope_mean: Floats
     slope_sd: Floats
+    bend_mean: Floats
+    bend_sd: Floats
     groups: NDArray[np.bool_]
     wave: int | None = None
 
@@ -66,9 +70,17 @@ class LogProcess:
         numbers = ~design.groups
         scaled = (design.slope_sd**2)[numbers]
         kernel = INTERCEPT_SD**2 + (a[:, numbers] - self.centre_[numbers]) * scaled @ (b[:, numbers] - self.centre_[numbers]).T
+        kernel = kernel + self._bend(a) * design.bend_sd**2 @ self._bend(b).T
         for column in np.flatnonzero(design.groups):
             kernel = kernel + GROUP_SD**2 * (a[:, column][:, None] == b[:, column][None, :])
         return np.asarray(kernel, dtype=float)
+
+    def _bend(self, x: Floats) -> Floats:
+        return np.asarray((x - self.centre_) ** 2, dtype=float)
+
+    def _trend(self, x: Floats) -> Floats:
+        slopes = np.where(self.design.groups, 0.0, self.design.slope_mean)
+        return np.asarray((x - self.centre_) @ slopes + self._bend(x) @ self.design.bend_mean, dtype=float)
 
     def _unpack(self, theta: Floats) -> tuple[Floats, Floats, Floats]:
         values = np.exp(theta)
@@ -130,9 +142,7 @@ class LogProcess:
         self.order_ = min(MAX_ORDER, self.n_features_) if self.n_features_ <= MANY else 2
         self.centre_ = np.median(x, axis=0)
         self.prior_mean_, self.prior_sd_ = self._priors()
-        slopes = np.where(self.design.groups, 0.0, self.design.slope_mean)
-        self.slopes_ = slopes
-        trend = (x - self.centre_) @ slopes
+        trend = self._trend(x)
         self.level_ = float(np.mean(y - trend))
         rest = y - trend - self.level_
         share = 1.0 / repeats
@@ -155,7 +165,20 @@ class LogProcess:
         self.x_, self.alpha_ = x, inverse @ rest
         self.loo_error_ = self.alpha_ / np.diag(inverse)
         self.loo_sd_ = np.sqrt(1.0 / np.diag(inverse))
+        self.unseen_ = np.array([self._widening(inverse, x[:, j]) for j in range(self.n_features_)])
         return self
+
+    def _widening(self, inverse: Floats, column: Floats) -> float:
+        """By how much intervals must widen at a value of this column that no run has: each value's runs left out together, in closed form."""
+        values = np.unique(column)
+        if not 3 <= len(values) <= MAX_VALUES:
+            return 1.0
+        squares = []
+        for value in values:
+            out = column == value
+            covariance = np.linalg.inv(inverse[np.ix_(out, out)])
+            squares.append(float(np.mean((covariance @ self.alpha_[out]) ** 2 / np.diag(covariance))))
+        return max(1.0, float(np.sqrt((sum(squares) + PSEUDO_VALUES) / (len(squares) + PSEUDO_VALUES))))
 
     def _priors(self) -> tuple[Floats, Floats]:
         pairs = [*AMPLITUDE[: self.order_], *([LENGTH] * self.n_features_), NOISE]
@@ -167,10 +190,11 @@ class LogProcess:
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Log seconds: mean, and the standard deviation of one new run."""
         cross = self._covariance(self.theta_, self._linear(x, self.x_), _distances(x, self.x_, self.design.groups))
-        mean = self.level_ + (x - self.centre_) @ self.slopes_ + cross @ self.alpha_
+        mean = self.level_ + self._trend(x) + cross @ self.alpha_
         amplitudes, _, rest = self._unpack(self.theta_)
         numbers = ~self.design.groups
         own = INTERCEPT_SD**2 + ((x - self.centre_) ** 2 * self.design.slope_sd**2)[:, numbers].sum(axis=1)
+        own = own + self._bend(x) ** 2 @ self.design.bend_sd**2
         own = own + GROUP_SD**2 * self.design.groups.sum() + float((amplitudes**2).sum()) + self.noise_**2
         if self.design.wave is not None:
             own = own + rest[1] ** 2

@@ -21,6 +21,7 @@ MIN_RUNS = 3
 MIN_RUNS_TO_SWITCH = 8  # below, a leave-one-out comparison is mostly luck
 MIN_RUNS_FOR_TREES = 20
 GOOD_ENOUGH = 0.03  # leave-one-out error under which trees are not worth their time
+TUNED_PER_INPUT = 2.0  # each input brings about two hyper-parameters
 FURTHEST = 8.0  # predictions stay within e^8 of the seconds seen: far outside a power law is no longer a statement
 MAX_ROWS = 1500  # distinct configurations kept; the process costs their cube
 
@@ -108,8 +109,10 @@ class RuntimePredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 self._centre[column] = values[np.argmax(counts)]
         self._choose(raw, scaled, log_seconds, kinds)
         z = self._process.loo_error_ / self._process.loo_sd_
-        # Shrunk towards 1 by four pseudo-runs, and never narrower than the process says.
-        self._widen = max(1.0, float(np.sqrt((np.sum(z**2) + 4) / (len(z) + 4))))
+        # Shrunk towards 1 by four pseudo-runs, and never narrower than the process says. The process takes its own hyper-parameters
+        # as known, which a handful of runs does not warrant: the last factor makes up for it.
+        known = 1.0 + TUNED_PER_INPUT * scaled.shape[1] / len(z)
+        self._widen = max(1.0, float(np.sqrt((np.sum(z**2) + 4) / (len(z) + 4)))) * float(np.sqrt(known))
         self.baseline_seconds_ = float(self._seconds_of(self._centre[None, :])[0])
         return self
 
@@ -137,7 +140,8 @@ class RuntimePredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _log(self, x: Floats) -> tuple[Floats, Floats]:
         scaled = self._scaling(x)
         mean, sd = self._process.predict(scaled)
-        sd = sd * self._widen
+        unseen = np.stack([~np.isin(scaled[:, j], self._process.x_[:, j]) for j in range(scaled.shape[1])], axis=1)
+        sd = sd * np.maximum(self._widen, np.where(unseen, self._process.unseen_, 1.0).max(axis=1))
         if self._baseline is not None:
             inside = ((x >= self._low) & (x <= self._high)).all(axis=1)
             mean = np.where(inside, self._baseline.predict(x, scaled), mean)
