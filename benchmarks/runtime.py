@@ -22,7 +22,7 @@ from spark_copilot.ml.runtime_kernels import Floats
 from spark_copilot.ml.runtime_predictor import RuntimePredictor
 
 ROOT = Path(__file__).resolve().parent.parent
-SPLITS = {"global": 25, "few": 30, "bell": 60, "dataproc": 10}
+SPLITS = {"global": 50, "few": 60, "bell": 100, "dataproc": 10}
 # Column: kind, the rows the published protocol keeps, and the columns that make a context.
 JOBS: dict[str, tuple[dict[str, str], Callable[[dict[str, str]], bool], tuple[str, ...]]] = {
     "sort": (

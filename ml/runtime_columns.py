@@ -121,7 +121,8 @@ class Scaling:
         bends = [BENDS.get(k, (0.0, 0.0)) if log else (0.0, 0.0) for k, log in zip(kinds, ~linear, strict=True)] + [(0.0, 0.0)] * pressure
         groups = np.append(is_machine, np.zeros(int(pressure), dtype=bool))
         wave = place.get("scale_out")
-        design = Design(*np.array(slopes).T, *np.array(bends).T, groups=groups, wave=wave)
+        (slope, slope_sd), (bend, bend_sd) = np.array(slopes).T, np.array(bends).T
+        design = Design(slope, slope_sd, bend, bend_sd, groups, wave)
         floor = np.where(linear, 1.0, x.min(axis=0) * 1e-3)
         return cls(
             log=~linear,
