@@ -163,14 +163,16 @@ def line(name: str, jobs: dict[str, list[dict[str, float]]]) -> dict[str, object
         key: float(np.mean([np.mean([r[key] for r in rows]) for rows in jobs.values()])) for key in ("ours", "ernest", "linear", "coverage")
     }
     error = float(np.sqrt(sum(np.var([r["ours"] for r in v], ddof=1) / len(v) for v in jobs.values() if len(v) > 1)) / len(jobs))
+    single = all(len(v) < 2 for v in jobs.values())  # one split a job has no spread
+    spread = "" if single else f"± {error:.2f}"
     published = PUBLISHED.get(name)
     print(
-        f"{name:14} ours {means['ours']:6.2f} ± {error:.2f}   ernest {means['ernest']:6.2f}   linear {means['linear']:6.2f}   "
+        f"{name:14} ours {means['ours']:6.2f} {spread:6}   ernest {means['ernest']:6.2f}   linear {means['linear']:6.2f}   "
         f"published {published if published is not None else '-':>5}   90 % interval holds {means['coverage']:.0f} %   splits {sum(map(len, jobs.values()))}"
     )
     return {
         **{k: round(v, 2) for k, v in means.items()},
-        "standard_error": round(error, 3),
+        "standard_error": None if single else round(error, 3),
         "published": published,
         "splits": sum(map(len, jobs.values())),
         "jobs": {job: round(float(np.mean([r["ours"] for r in rows])), 2) for job, rows in jobs.items()},

@@ -39,7 +39,7 @@ def history(count: int, seed: int = 0) -> tuple[Any, Any]:
     return x, (30 + 40 * x[:, 1] / x[:, 0]) * np.exp(0.02 * rng.normal(size=count))
 
 
-@parametrize_with_checks([RuntimePredictor()])
+@parametrize_with_checks([RuntimePredictor()])  # type: ignore[untyped-decorator]
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_contract(estimator: Any, check: Any) -> None:
     check(estimator)
