@@ -40,6 +40,7 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "locality-wait": ("idle-executors",),
     "large-driver-result": ("driver-bound",),
     "broadcast-too-large": ("driver-bound", "large-driver-result"),
+    "batch-slower-than-trigger": ("driver-bound",),
 }
 """The same for findings that speak of the whole run."""
 

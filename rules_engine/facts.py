@@ -435,6 +435,9 @@ class AppRun:
     stage_peaks: Mapping[tuple[int, int], Mapping[str, int]] = field(default_factory=dict)
     """(stage row, executor row) -> peak executor metrics; only in a run that was read in detail."""
 
+    def __repr__(self) -> str:
+        return f"AppRun({self.app.id}, {len(self.tasks)} tasks)"
+
     @property
     def started_ms(self) -> int:
         """Application start."""

@@ -62,7 +62,7 @@ class PartitionLimits:
     file_write_ms: float = 30.0  # create, encode a footer, close, commit: at most this much per written file on one slot
     file_write_ratio: float = 0.8  # and at most this share of the writing stage
     prune_removable_ratio: float = 0.7  # opening and planning what is still read stays
-    window_removable_ratio: float = 0.6  # of what even tasks would save: sorting by a key and an order is dearer than by the order alone
+    window_removable_ratio: float = 0.35  # of what even tasks would save: sorting by a key and an order is dearer than by the order alone
     filter_keeps_ratio: float = 0.5  # a filter that keeps more would not have pruned much
     min_partitions_read: int = 4
     window_min_rows: int = 10_000
@@ -171,6 +171,8 @@ class StreamingLimits:
 
     min_batches: int = 3
     late_share: float = 0.6  # of the batches with rows
+    full_ratio: float = 0.95  # batches fill the time between the first and the last: no trigger ever waited
+    full_min_ms: int = 1_500  # and are long enough that it is not a query that runs batches as fast as they come
     late_ratio: float = 1.1  # input rate / processing rate
     growth_ratio: float = 2.0  # state rows at the end / after the first third
     growth_min_rows: int = 10_000

@@ -29,7 +29,8 @@ def batch_slower_than_trigger(run: AppRun, limits: StreamingLimits) -> Iterator[
     Why it costs: latency grows without bound, batches grow with it, and state and memory follow.
     What to do: mend what the batch's own jobs show; more cores or shuffle partitions that fit them; a limit on rows a batch so that one slow batch does not breed a slower one; a longer
     trigger where latency allows.
-    Blind spot: the trigger interval is not in the log; it shows in when batches begin. A query that starts a batch as soon as the last one ended is late only if its input outruns it.
+    Blind spot: the trigger interval is not in the log; it shows in when batches begin. A query that starts a batch as soon as the last one ended
+    is named when its batches are long and never pause: it has no room left.
     """
     for run_id, batches in _by_query(run):
         with_rows = [p for p in batches if p.input_rows > 0]
@@ -44,7 +45,8 @@ def batch_slower_than_trigger(run: AppRun, limits: StreamingLimits) -> Iterator[
         usual = float(took[len(took) // 2])
         interval = _interval_ms(batches)
         behind = [p for p in with_rows if interval and p.duration_ms.get("triggerExecution", 0) > limits.late_ratio * interval]
-        if max(len(late), len(behind)) < limits.late_share * (len(with_rows) - 1):
+        full = usual >= limits.full_min_ms and _filled(with_rows) >= limits.full_ratio
+        if not full and max(len(late), len(behind)) < limits.late_share * (len(with_rows) - 1):
             continue
         worst = max(with_rows, key=lambda p: p.duration_ms.get("triggerExecution", 0))
         yield Observation(
@@ -71,6 +73,12 @@ def batch_slower_than_trigger(run: AppRun, limits: StreamingLimits) -> Iterator[
                 "stop when batches end before the next is due",
             ),
         )
+
+
+def _filled(batches: list[StreamProgress]) -> float:
+    """Time at work / time from the first to the start of the last batch."""
+    span = batches[-1].timestamp_ms - batches[0].timestamp_ms
+    return sum(p.duration_ms.get("triggerExecution", 0) for p in batches[:-1]) / max(span, 1)
 
 
 def _interval_ms(batches: list[StreamProgress]) -> float | None:

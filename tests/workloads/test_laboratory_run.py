@@ -15,7 +15,9 @@ from tests.conftest import ROOT
 @pytest.mark.spark
 def test_a_job_runs_and_its_log_is_judged(spark_python: Path, tmp_path: Path) -> None:
     command = [str(spark_python), "-m", "spark_copilot.workloads.laboratory", "--out", str(tmp_path), "one-partition"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=500, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=500, check=False
+    )
     assert done.returncode == 0, done.stderr[-2_000:]
     assert json.loads((tmp_path / "runs.json").read_text())["one-partition"]["expect"] == ["too-few-partitions"]
     report = analyze(tmp_path / "one-partition.zstd")
