@@ -49,8 +49,8 @@ def test_remedies(remedy: CutTail, saved: int) -> None:
 
 def test_repartition_keeps_the_work() -> None:
     run = run_of(StageSpec(ms=[20_000]))
-    # Two tasks side by side on two cores take a fifth longer than one alone: 20 s of work become 12 s, not 10.
-    assert Simulator(run).price((Repartition(stages=("0.0",), partitions=4),)).wall_ms.mid == pytest.approx(8_000, rel=0.03)
+    # Two tasks side by side on two cores take a fifth longer than one alone: 20 s of work become 12 s, not 10; each new task costs a little too.
+    assert Simulator(run).price((Repartition(stages=("0.0",), partitions=4),)).wall_ms.mid == pytest.approx(8_000, rel=0.05)
 
 
 def test_driver_gap_gives_back_what_it_says() -> None:
