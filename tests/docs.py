@@ -66,6 +66,11 @@ def accuracy_page() -> str:
         f"{result['runs']} real Spark runs of the fault laboratory (`make lab`, code in `workloads/laboratory`), each with one known fault, a look-alike, or the mended job.",
         "",
     ]
+    lines += [
+        "The rules were developed on these runs, and some costs (work spread over two cores, shuffled rows, windows) were set from these pairs, "
+        "each measured once: expect less on runs of your own.",
+        "",
+    ]
     lines += ["| | recall | precision | quiet runs with a false alarm |", "|---|---|---|---|"]
     for name in ("ours", "peer thresholds"):
         s = result[name]

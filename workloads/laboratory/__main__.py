@@ -58,10 +58,10 @@ def prepare(scenario: Scenario, data: Path) -> None:
     spark.stop()  # type: ignore[attr-defined]
 
 
-def spawn(mode: str, name: str, *folders: Path, memory: str, java: str = "") -> None:
+def spawn(mode: str, name: str, *folders: Path, memory: str) -> None:
     """A child of this module; Spark's executors find this interpreter and use loopback only."""
     env = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    env["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} " + (f"--driver-java-options {java} " if java else "") + "pyspark-shell"
+    env["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} pyspark-shell"
     command = [sys.executable, "-m", "spark_copilot.workloads.laboratory", mode, name, *map(str, folders)]
     subprocess.run(command, check=True, env=env, timeout=600, cwd=folders[-1])
 
@@ -75,7 +75,7 @@ def run(scenario: Scenario, out: Path) -> dict[str, object]:
         if scenario.prepare is not None:
             spawn("--prepare", scenario.name, data, memory="1g")
         began = time.monotonic()
-        spawn("--child", scenario.name, logs, data, memory=scenario.settings["spark.driver.memory"], java=scenario.java)
+        spawn("--child", scenario.name, logs, data, memory=scenario.settings["spark.driver.memory"])
         seconds = time.monotonic() - began
         found = sorted(p for p in logs.iterdir() if not p.name.startswith("."))
         shutil.copy(found[-1], out / f"{scenario.name}.zstd")

@@ -15,7 +15,7 @@ LOCAL = {"spark.master": "local[2]", "spark.driver.memory": "1g", "spark.sql.shu
 class Scenario:
     """One run. `expect`: codes of which at least one is right (empty: a healthy or mended run). `mends`: the faulty run this one is the mended twin of.
 
-    `allow`: codes that are true as well and do not count against precision. `fails`: the job is meant to end in an error. `java`: options of the JVM, which must be known before it starts.
+    `allow`: codes that are true as well and do not count against precision. `fails`: the job is meant to end in an error.
     """
 
     name: str
@@ -27,7 +27,6 @@ class Scenario:
     prepare: Job | None = None
     conf: Mapping[str, str] = field(default_factory=dict)
     fails: bool = False
-    java: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
