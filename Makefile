@@ -112,7 +112,7 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 	uv export -q --frozen --no-dev --no-header --no-annotate --no-emit-project -o requirements.txt
 	uv export -q --frozen --no-header --no-annotate --no-emit-project -o requirements/dev.txt
 	printf 'pyspark==$(SPARK_VERSION)\npyarrow>=26.0.1\npandas>=3.1.1\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.txt - -o requirements/spark.txt
-	for extra in embeddings cloud kafka postgres llm otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done
+	for extra in embeddings cloud kafka postgres llm redis otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done
 	! grep -nE 'https?://|index-url|find-links' requirements.txt requirements/*.txt
 
 clean: ## remove what the commands made
