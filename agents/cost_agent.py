@@ -1,4 +1,4 @@
-"""Core time and memory time of the run: used, idle, lost to failures. Money once a price list is chosen."""
+"""Core time and memory time of the run: used, idle, lost to failures; and money, where a price list was chosen."""
 
 from typing import Any
 
@@ -7,46 +7,44 @@ from langgraph.runtime import Runtime
 
 from spark_copilot.agents.observe import heard
 from spark_copilot.agents.state import Context, State
-from spark_copilot.rules_engine.facts import FAILED, MISSING, SUCCESS, AppRun, union
-from spark_copilot.rules_engine.units import parse_bytes
+from spark_copilot.ml.cost import Pricing, cost_report, saving_cost
+from spark_copilot.rules_engine.facts import FAILED, SUCCESS, AppRun, union
+from spark_copilot.rules_engine.findings import Finding
+from spark_copilot.rules_engine.resources import executor_leases
 
 
 def cost(state: State, runtime: Runtime[Context]) -> State:
-    """Reads `findings`; writes `facts.core_ms` and `facts.memory_mib_ms`."""
-    update = State(facts=resource_use(runtime.context.run), findings=state.get("findings", []))
-    heard(runtime.context, "cost")
+    """Reads `findings`; writes `facts.core_ms` and `facts.memory_mib_ms`, the run's cost to `money`, and the money of each saving. Order and severity stay as they are."""
+    context = runtime.context
+    findings = state.get("findings", [])
+    update = State(facts=resource_use(context.run), findings=findings, money=None)
+    if context.pricing is not None:
+        update["findings"] = [_priced(f, context.run, context.pricing) for f in findings]
+        update["money"] = cost_report(context.run, context.pricing)
+    heard(context, "cost")
     return update
+
+
+def _priced(finding: Finding, run: AppRun, pricing: Pricing) -> Finding:
+    if finding.saving is None:
+        return finding
+    money = saving_cost(run, pricing, finding.saving, () if finding.remedy is None else (finding.remedy,))
+    return finding.model_copy(update={"saving": finding.saving.model_copy(update={"cost": money})})
 
 
 def resource_use(run: AppRun) -> dict[str, Any]:
     """`core_ms` {used, idle, failed} and `memory_mib_ms` {used, idle}, from executor lifetimes (not the wall clock times the maximum).
 
     On `local[N]` the one process is an executor of N cores for the whole run. `failed` is core time of attempts that did not succeed; it is not part of `used`.
-    Memory counts heap (and overhead where set); it is used while its executor runs at least one task.
+    Memory counts the container (heap, overhead, off-heap); it is used while its executor runs at least one task.
     """
-    executors = run.executors
-    if run.local_cores is not None:
-        lives: list[tuple[int, int, int, int | None]] = [(run.started_ms, run.ended_ms, run.local_cores, None)]
-        heap = parse_bytes(run.conf("spark.driver.memory", "1g") or "1g", "m") or 1 << 30
-    else:
-        heap = parse_bytes(run.conf("spark.executor.memory", "1g") or "1g", "m") or 1 << 30
-        heap += parse_bytes(run.conf("spark.executor.memoryOverhead", "") or "", "m") or max(heap // 10, 384 << 20)
-        lives = [
-            (
-                max(int(executors.added_ms[r]), run.started_ms),
-                run.ended_ms if executors.removed_ms[r] == MISSING else int(executors.removed_ms[r]),
-                int(executors.cores[r]),
-                r,
-            )
-            for r in np.flatnonzero(~executors.is_driver).tolist()
-        ]
-    held = float(sum(max(end - begin, 0) * cores for begin, end, cores, _ in lives))
+    leases = executor_leases(run)
+    held = float(sum(lease.core_ms for lease in leases))
     duration = run.tasks.duration_ms * run.task_cpus
     used = float(duration[run.tasks.status == SUCCESS].sum())
     lost = float(duration[run.tasks.status != SUCCESS].sum())
-    mib = heap / (1 << 20)
-    alive = float(sum(max(end - begin, 0) for begin, end, *_ in lives)) * mib
-    busy = float(sum(_busy_ms(run, row) for *_, row in lives)) * mib
+    alive = sum(lease.ms * lease.memory_bytes for lease in leases) / (1 << 20)
+    busy = sum(_busy_ms(run, lease.executor_row) * lease.memory_bytes for lease in leases) / (1 << 20)
     return {
         "core_ms": {"used": round(used), "idle": round(max(held - used - lost, 0.0)), "failed": round(lost)},
         "memory_mib_ms": {"used": round(min(busy, alive)), "idle": round(max(alive - busy, 0.0))},

@@ -15,6 +15,6 @@ def reason(state: State, runtime: Runtime[Context]) -> State:
     """Reads `findings`; writes `recommendations`, and `findings` with the cards about each code. Adds and drops no finding."""
     cards = cards_by_code(load_cards())
     findings = [f.model_copy(update={"sources": tuple(cards.get(f.code, ())[:SOURCES])}) for f in state.get("findings", [])]
-    update = State(recommendations=plan(findings, runtime.context.simulator.price), findings=findings)
+    update = State(recommendations=plan(findings, runtime.context.price), findings=findings)
     heard(runtime.context, "reason")
     return update

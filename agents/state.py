@@ -1,13 +1,14 @@
 """What travels through the graph. `State` changes and is checkpointed; `Context` does not change and never is."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
+from spark_copilot.ml.cost import Pricing, saving_cost
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Failed, Finding, NotComputable, Observation, Recommendation
+from spark_copilot.rules_engine.findings import CostReport, Failed, Finding, NotComputable, Observation, Recommendation, Remedy, Saving
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rule import AnyRule
 
@@ -22,6 +23,7 @@ class State(TypedDict, total=False):
 
     `observed`, `ran`, `not_computable`, `failed`, `notes`: several agents append, side by side. `findings`: priced by runtime, then replaced by
     cost (money) and reason (sources); nothing is added or dropped after runtime. `facts`: one dict, each agent its own keys.
+    `money`: the cost of the run, None without a price list.
     """
 
     observed: Annotated[list[Observation], operator.add]
@@ -31,18 +33,27 @@ class State(TypedDict, total=False):
     notes: Annotated[list[str], operator.add]
     facts: Annotated[dict[str, Any], merged]
     findings: list[Finding]
+    money: CostReport | None
     recommendations: list[Recommendation]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every node may use: the run, its replay, the thresholds and the rules. `progress` hears each node's name as it ends."""
+    """What every node may use: the run, its replay, the thresholds and the rules; prices where the caller chose a list. `progress` hears each node's name as it ends."""
 
     run: AppRun
     simulator: Simulator
     limits: Limits = field(default_factory=Limits)
     rules: tuple[AnyRule, ...] = ()
     progress: Callable[[str], None] | None = None
+    pricing: Pricing | None = None
+
+    def price(self, remedies: Sequence[Remedy]) -> Saving:
+        """What these remedies bring together: time by replay, money where there are prices."""
+        saving = self.simulator.price(remedies)
+        if self.pricing is None:
+            return saving
+        return saving.model_copy(update={"cost": saving_cost(self.run, self.pricing, saving, remedies)})
 
     def rules_of(self, *families: str) -> tuple[AnyRule, ...]:
         """The rules of these families, in catalog order."""

@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     port: PositiveInt = Field(8000, description="Port of the server.")
     max_decompressed_bytes: PositiveInt = Field(200 * 2**30, description="Largest event log accepted, after decompression.")
     max_upload_bytes: PositiveInt = Field(20 * 2**30, description="Largest request body accepted, as sent.")
+    pricing: str | None = Field(
+        None,
+        description="Price list for money: a name, NAME:MACHINE, or a file of your own (docs/cost.md). Absent: reports give time only.",
+    )
     cards_folder: Path | None = Field(None, description="A folder of your own topic cards; a card with the id of ours replaces it.")
     chroma_url: str | None = Field(
         None, description="A Chroma server for the index, shared by several replicas. Absent: a folder of the home."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spark_copilot.agents.state import Context, State
 from spark_copilot.connectors.eventlog import read_run, read_runs
+from spark_copilot.ml.cost import Pricing
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.orchestration.graph_builder import build_graph
 from spark_copilot.orchestration.report_builder import build_report
@@ -18,18 +19,20 @@ from spark_copilot.rules_engine.rule import AnyRule
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to analyse: thresholds, rules, and who hears of progress (an agent's name as it ends)."""
+    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), and the price list by name or file (None: no money)."""
 
     limits: Limits = field(default_factory=Limits)
     rules: tuple[AnyRule, ...] = RULES
     progress: Callable[[str], None] | None = None
+    pricing: str | None = None
 
 
 def analyse_run(run: AppRun, options: Options | None = None) -> Report:
     """The whole graph over one run. The same run, rules and limits give the same report."""
     options = options or Options()
     simulator = Simulator(run)
-    context = Context(run=run, simulator=simulator, limits=options.limits, rules=options.rules, progress=options.progress)
+    pricing = Pricing.of(options.pricing, run) if options.pricing else None
+    context = Context(run=run, simulator=simulator, limits=options.limits, rules=options.rules, progress=options.progress, pricing=pricing)
     state: State = build_graph().invoke(State(), context=context)
     return build_report(run, state)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spark_copilot.ml.cost import Pricing, alternatives, size_cost
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.orchestration.analyse import analyse_run
 from spark_copilot.orchestration.report_builder import application
@@ -23,7 +24,7 @@ from spark_copilot.rules_engine.findings import (
     Value,
 )
 from spark_copilot.rules_engine.profile import profile
-from spark_copilot.rules_engine.units import parse_bytes
+from spark_copilot.rules_engine.units import parse_bytes, show_money, show_ms
 
 KNEE_GAIN = 0.05
 """Beyond the knee another executor brings less than this share of the wall clock."""
@@ -83,28 +84,39 @@ def what_if(
     cores: int | None = None,
     settings: Mapping[str, str] | None = None,
     apply: Sequence[str] = (),
+    pricing: str | None = None,
+    deadline_ms: float | None = None,
+    budget: float | None = None,
 ) -> WhatIf:
-    """Replay a run under each size, with these settings and with the findings of these keys mended.
+    """Replay a run under each size, with these settings and with the findings of these keys mended; with a price list, the cost of each.
+
+    The size that is best under a deadline (the cheapest that surely ends in time) and under a budget (the fastest that surely stays in it) says so in its notes.
 
     Raises:
-        UsageError: a size below 1, or a key that is no finding of this run.
+        UsageError: a size below 1, a key that is no finding of this run, no such price list, or a budget without one.
     """
     if any(n < 1 for n in executors) or (cores is not None and cores < 1):
         raise UsageError("executors and cores are at least 1")
+    if budget is not None and pricing is None:
+        raise UsageError("a budget needs prices", hint="--pricing NAME or FILE; docs/cost.md lists the names")
+    prices = Pricing.of(pricing, run) if pricing is not None else None
     simulator = Simulator(run)
     observed = _observed(run)
     remedies = [*_of_findings(run, apply)]
     known, unknown = _of_settings(run, settings or {})
     remedies += known
     sizes = sorted(set(executors)) or [observed.executors]
-    points = tuple(_point(simulator, observed, n, cores, remedies, settings or {}, unknown) for n in sizes)
+    points = [_point(simulator, observed, n, cores, remedies, settings or {}, unknown) for n in sizes]
+    if prices is not None:
+        points = [_priced(point, run, prices) for point in points]
+    points = _noted(points, _best(points, deadline_ms, budget))
     return WhatIf(
         application=application(run),
         observed=observed,
         replay=ReplayCheck(wall_ms=round(simulator.base.wall_ms), error_ratio=round(simulator.error_ratio, 4)),
         knee=_knee(points),
         cannot_reason_about=tuple(unknown),
-        points=points,
+        points=tuple(points),
     )
 
 
@@ -149,6 +161,37 @@ def _point(
         wall_ms=Interval(low=round(max(min(low, mid) - width, 0)), mid=round(mid), high=round(max(high, mid) + width)),
         notes=tuple(notes),
     )
+
+
+def _priced(point: Point, run: AppRun, prices: Pricing) -> Point:
+    money = size_cost(run, prices, point.executors, point.cores_per_executor, point.wall_ms)
+    recorded = point.executors == _observed(run).executors and point.cores_per_executor == _observed(run).cores_per_executor
+    notes = (*point.notes, f"prices: {prices.label}", *(alternatives(run, prices) if recorded else ()))
+    return point.model_copy(update={"cost": money, "notes": notes})
+
+
+def _best(points: Sequence[Point], deadline_ms: float | None, budget: float | None) -> dict[int, list[str]]:
+    """Index of the point that is best under the deadline, and under the budget, with the sentence that says so."""
+    said: dict[int, list[str]] = {}
+    if deadline_ms is not None:
+        in_time = [i for i, p in enumerate(points) if p.wall_ms.high <= deadline_ms]
+        if in_time:
+            best = min(in_time, key=lambda i: (points[i].cost.mid if points[i].cost else 0.0, points[i].executors))  # type: ignore[union-attr]
+            word = "cheapest" if points[best].cost is not None else "smallest"
+            said.setdefault(best, []).append(f"the {word} asked size that surely ends in {show_ms(deadline_ms)}")
+    if budget is not None:
+        within = [i for i, p in enumerate(points) if p.cost is not None and p.cost.high <= budget]
+        if within:
+            best = min(within, key=lambda i: (points[i].wall_ms.mid, points[i].executors))
+            money = points[best].cost
+            said.setdefault(best, []).append(
+                f"the fastest asked size that surely costs no more than {show_money(budget, money.currency if money else '')}"
+            )
+    return said
+
+
+def _noted(points: Sequence[Point], said: Mapping[int, Sequence[str]]) -> list[Point]:
+    return [p.model_copy(update={"notes": (*p.notes, *said.get(i, ()))}) for i, p in enumerate(points)]
 
 
 def _knee(points: Sequence[Point]) -> Knee | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from spark_copilot.rules_engine.findings import Change, DriverGap, Finding, Interval, Recommendation, Remedy, Saving, Severity
+from spark_copilot.rules_engine.findings import Change, DriverGap, Finding, Interval, Money, Recommendation, Remedy, Saving, Severity
 
 Pricer = Callable[[Sequence[Remedy]], Saving]
 
@@ -62,4 +62,8 @@ def _beyond(together: Saving, before: Saving) -> Saving:
         low, mid, high = (max(x - y, 0.0) for x, y in ((a.low, b.low), (a.mid, b.mid), (a.high, b.high)))
         return Interval(low=min(low, mid), mid=mid, high=max(high, mid))
 
-    return Saving(wall_ms=step(together.wall_ms, before.wall_ms), core_ms=step(together.core_ms, before.core_ms))
+    cost = None
+    if together.cost is not None:
+        money = step(together.cost, before.cost) if before.cost is not None else together.cost
+        cost = Money(low=money.low, mid=money.mid, high=money.high, currency=together.cost.currency)
+    return Saving(wall_ms=step(together.wall_ms, before.wall_ms), core_ms=step(together.core_ms, before.core_ms), cost=cost)

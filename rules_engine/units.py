@@ -68,6 +68,12 @@ def show_count(n: float) -> str:
     return f"{n:,.0f}"
 
 
+def show_money(amount: float, currency: str) -> str:
+    """Money with its currency; two digits behind the point, more for amounts under a tenth: "12.40 USD", "0.0031 USD"."""
+    digits = 2 if abs(amount) >= 0.1 or amount == 0 else 4
+    return f"{amount:,.{digits}f} {currency}"
+
+
 def show_value(value: float, unit: str) -> str:
     """One evidence value in the words of its unit (ms, bytes, count, ratio, percent)."""
     if unit == "ms":

@@ -24,6 +24,12 @@ def command(
     ] = None,
     output_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report here instead of to the terminal.")] = None,
+    pricing: Annotated[
+        str | None,
+        typer.Option(
+            help="Money at this price list: NAME, NAME:MACHINE or FILE (docs/cost.md); default: SPARK_COPILOT_PRICING.", show_default=False
+        ),
+    ] = None,
     emit: Annotated[str | None, typer.Option("--emit", help=f"Print the proposed settings ready to paste: {', '.join(EMITTED)}.")] = None,
 ) -> None:
     """Several applications give one report each (with --format json: one a line)."""
@@ -38,23 +44,25 @@ def command(
     if emit is not None:
         write_whole(emitted(logs, emit), output)
         return
-    write_whole(analysed(logs, output_format, colour=output is None and sys.stdout.isatty()), output)
+    write_whole(analysed(logs, output_format, colour=output is None and sys.stdout.isatty(), pricing=pricing), output)
 
 
-def analysed(logs: list[str], output_format: str, *, colour: bool) -> str:
+def analysed(logs: list[str], output_format: str, *, colour: bool, pricing: str | None = None) -> str:
     """All reports as one text. Nothing is written before every log was read, so a refused log leaves no half answer."""
     from spark_copilot.app.cli.progress import reading
+    from spark_copilot.app.config import load
     from spark_copilot.app.report import html, markdown
     from spark_copilot.app.report.text import render
     from spark_copilot.connectors.eventlog import read_runs
-    from spark_copilot.orchestration.analyse import analyse_run
+    from spark_copilot.orchestration.analyse import Options, analyse_run
 
+    options = Options(pricing=pricing or load().pricing)
     texts = []
     for log in logs:
         with reading(log) as heard:
             runs = list(read_runs(log, progress=heard))
         for run in runs:
-            report = analyse_run(run)
+            report = analyse_run(run, options)
             if output_format == "json":
                 texts.append(report.model_dump_json(by_alias=True) + "\n")
             elif output_format == "md":

@@ -48,6 +48,12 @@ def command(
     from_spark_version: Annotated[str | None, typer.Option("--from-spark-version", help="The version an upgrade starts from.")] = None,
     profile: Annotated[Path | None, typer.Option("--profile", help="The machines: {node: {cores, memory}, yarn: {…}}.")] = None,
     max_wall: Annotated[str | None, typer.Option("--max-wall", help="A run's longest wall clock, 30m.")] = None,
+    max_cost: Annotated[float | None, typer.Option("--max-cost", help="The most a run may cost; needs --pricing.")] = None,
+    no: Annotated[str | None, typer.Option("--no", help="No finding of a run at this severity or above: high, medium …")] = None,
+    pricing: Annotated[
+        str | None,
+        typer.Option("--pricing", help="A price list for --max-cost: NAME, NAME:MACHINE or FILE; default: SPARK_COPILOT_PRICING."),
+    ] = None,
 ) -> None:
     """Settings files and code are judged by rule; event logs are held against the logs given with --baseline, or against budgets.
 
@@ -72,10 +78,12 @@ def command(
         raise NotFound(f"no such baseline: {', '.join(missing)}")
     logs = [p for p in paths if looks_like_event_log(p)]
     if logs:
-        report = _runs(paths, logs, baselines, max_wall)
+        report = _runs(paths, logs, baselines, max_wall, max_cost, no, pricing)
     else:
-        if max_wall is not None:
-            raise UsageError("--max-wall judges a run", hint="give an event log")
+        budgets = {"--max-wall": max_wall, "--max-cost": max_cost, "--no": no}
+        for option, value in budgets.items():
+            if value is not None:
+                raise UsageError(f"{option} judges a run", hint="give an event log")
         known = frozenset[str]().union(*(gate_baseline.load(p) for p in baselines))
         report = run_gate(paths, config=held, target=target, baseline=known)
         if fix or diff:
@@ -95,16 +103,27 @@ def command(
         raise typer.Exit(Exit.GATE_FAILED)
 
 
-def _runs(paths: Sequence[Path], logs: Sequence[Path], baselines: Sequence[Path], max_wall: str | None) -> GateReport:
+def _runs(
+    paths: Sequence[Path],
+    logs: Sequence[Path],
+    baselines: Sequence[Path],
+    max_wall: str | None,
+    max_cost: float | None,
+    no: str | None,
+    pricing: str | None,
+) -> GateReport:
     others = [str(p) for p in paths if p not in logs]
     if others:
         raise UsageError(f"event logs and settings files in one call: {', '.join(others)}", hint="judge them in two calls")
     findings_files = [str(p) for p in baselines if gate_baseline.is_baseline(p)]
     if findings_files:
         raise UsageError(f"{findings_files[0]} is a baseline of findings; a run needs the log of an earlier run")
+    from spark_copilot.app.config import load
     from spark_copilot.orchestration.gate_run import Budgets, gate_run  # numpy is loaded for runs only
 
-    return gate_run([*baselines, *logs[:-1]], logs[-1], Budgets.parse(max_wall=max_wall))
+    return gate_run(
+        [*baselines, *logs[:-1]], logs[-1], Budgets.parse(max_wall=max_wall, max_cost=max_cost, no=no, pricing=pricing or load().pricing)
+    )
 
 
 def _say(report: GateReport, output_format: str, outputs: Sequence[tuple[str, Path]]) -> None:

@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 
 from spark_copilot.app.report.plain import shown
-from spark_copilot.app.report.text import copyable, order, place_of, saving_of
+from spark_copilot.app.report.text import copyable, cost_line, order, place_of, saving_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Finding, Report
 from spark_copilot.rules_engine.profile import profile
@@ -71,7 +71,8 @@ def _clock(report: Report) -> str:
             )
             words.append(f"{name} {show_ms(clock[key])} ({width / 10:.0f} %)")
             x += width
-    return f'<figure><svg viewBox="0 0 1000 26" role="img" aria-label="where the time went">{"".join(bars)}</svg><figcaption>{", ".join(words)}</figcaption></figure>'
+    money = f"<br>{_text(cost_line(report.cost))}" if report.cost is not None else ""
+    return f'<figure><svg viewBox="0 0 1000 26" role="img" aria-label="where the time went">{"".join(bars)}</svg><figcaption>{", ".join(words)}{money}</figcaption></figure>'
 
 
 def _timeline(run: AppRun) -> str:

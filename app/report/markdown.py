@@ -3,7 +3,7 @@
 import re
 
 from spark_copilot.app.report.plain import shown
-from spark_copilot.app.report.text import copyable, order, place_of, saving_of
+from spark_copilot.app.report.text import copyable, cost_line, order, place_of, saving_of
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.rules_engine.units import show_ms
 
@@ -32,6 +32,8 @@ def render(report: Report) -> str:
         lines += ["| where the time went | | |", "|---|---|---|"]
         lines += [f"| {names[k]} | {show_ms(v)} | {100 * v / max(a.duration_ms, 1):.0f} % |" for k, v in clock.items() if v]
         lines.append("")
+    if report.cost is not None:
+        lines += [cost_line(report.cost), ""]
     if report.data_quality.status != "complete":
         lines += [f"The log is {report.data_quality.status}: {escaped('; '.join(report.data_quality.reasons[:5]))}", ""]
     for number, finding in enumerate(report.findings, 1):

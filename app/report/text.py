@@ -8,8 +8,8 @@ from rich.rule import Rule as Line
 from rich.text import Text
 
 from spark_copilot.app.report.plain import shown
-from spark_copilot.rules_engine.findings import Change, Finding, Report, Saving, Severity
-from spark_copilot.rules_engine.units import show_ms
+from spark_copilot.rules_engine.findings import Change, CostReport, Finding, Report, Saving, Severity
+from spark_copilot.rules_engine.units import show_money, show_ms
 
 WIDTH = 100
 
@@ -57,7 +57,15 @@ def _clock(report: Report) -> Text:
     line = "where the time went: " + ", ".join(parts) if parts else "no task ran"
     if held:
         line += f"\ncore time: {100 * core['used'] / held:.0f} % used, {100 * core['idle'] / held:.0f} % idle, {100 * core['failed'] / held:.0f} % lost"
+    if report.cost is not None:
+        line += f"\n{cost_line(report.cost)}"
     return Text(line)
+
+
+def cost_line(cost: CostReport) -> str:
+    """What the run cost and what of it bought nothing, in one line."""
+    parts = [f"{name} {100 * value / max(cost.total, 1e-12):.0f} %" for name, value in cost.by.items() if value > 0]
+    return f"cost: {show_money(cost.total, cost.currency)} at prices of {cost.price_date}, {show_money(cost.wasted, cost.currency)} of it for nothing ({', '.join(parts)})"
 
 
 def _quality(report: Report) -> Text:
@@ -94,10 +102,11 @@ def saving_of(saving: Saving | None, duration_ms: int) -> str:
         return "no time of its own"
     wall = saving.wall_ms
     if wall.mid <= 0:
-        return f"no wall clock; {show_ms(saving.core_ms.mid)} of core time"
+        money = f"; {show_money(saving.cost.mid, saving.cost.currency)}" if saving.cost is not None else ""
+        return f"no wall clock; {show_ms(saving.core_ms.mid)} of core time{money}"
     text = f"{show_ms(wall.mid)} ({100 * wall.mid / max(duration_ms, 1):.0f} %), between {show_ms(wall.low)} and {show_ms(wall.high)}"
     if saving.cost is not None:
-        text += f"; {saving.cost.mid:.2f} {saving.cost.currency}"
+        text += f"; {show_money(saving.cost.mid, saving.cost.currency)}"
     return text
 
 

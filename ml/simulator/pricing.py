@@ -11,6 +11,7 @@ from spark_copilot.ml.simulator.remedies import Case, apply
 from spark_copilot.ml.simulator.replay import Replay, replay
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import DriverGap, DropExecutor, Interval, Remedy, Resize, Saving
+from spark_copilot.rules_engine.resources import executor_leases
 
 NOISE_RATIO = 0.04
 """Two identical runs differ by about this share of the wall clock; no interval is narrower on either side."""
@@ -54,7 +55,12 @@ class Simulator:
     def _price(self, remedies: tuple[Remedy, ...]) -> Saving:
         wall, core = zip(*(self._saved(remedies, case) for case in _CASES), strict=True)
         slack = NOISE_RATIO * self.run.wall_ms if max(wall) > 0 else 0.0
-        return Saving(wall_ms=self._interval(wall, slack, float(self.run.wall_ms)), core_ms=self._interval(core, 0.0, self.base.task_ms))
+        return Saving(wall_ms=self._interval(wall, slack, float(self.run.wall_ms)), core_ms=self._interval(core, 0.0, self._core_ms))
+
+    @cached_property
+    def _core_ms(self) -> float:
+        """The most core time that can be saved: what was held, or what tasks took where the log names no executor."""
+        return max(float(sum(lease.core_ms for lease in executor_leases(self.run))), self.base.task_ms)
 
     def _interval(self, cases: Sequence[float], slack: float, most: float) -> Interval:
         low, mid, high = (min(max(c, 0.0), most) for c in cases)
@@ -65,7 +71,9 @@ class Simulator:
         """Wall clock and core time saved; groups of jobs are independent, so only touched ones are replayed."""
         if any(isinstance(r, Resize | DriverGap | DropExecutor) for r in remedies):
             changed = replay(apply(self.model, remedies, case))
-            return self.base.wall_ms - changed.wall_ms, self.base.task_ms - changed.task_ms
+            wall, core = self.base.wall_ms - changed.wall_ms, self.base.task_ms - changed.task_ms
+            sizes = [r.executors for r in remedies if isinstance(r, Resize) and r.executors is not None]
+            return wall, core + self._given_back_ms(sizes[-1], changed.wall_ms) if sizes else core
         touched = {p for r in remedies for ref in getattr(r, "stages", ()) if (p := self.model.position_of(ref)) is not None}
         wall = core = 0.0
         for group in self._groups:
@@ -76,6 +84,12 @@ class Simulator:
                 wall += before.wall_ms - after.wall_ms
                 core += before.task_ms - after.task_ms
         return wall, core
+
+    def _given_back_ms(self, executors: int, wall_ms: float) -> float:
+        """Core time of executors that are no longer held: the recorded leases, less the same for fewer executors over the new wall clock."""
+        held = float(sum(lease.core_ms for lease in executor_leases(self.run)))
+        share = min(executors / max(self.run.executors_max, 1), 1.0)
+        return max(held * (1.0 - share * wall_ms / max(self.base.wall_ms, 1.0)), 0.0)
 
     @cached_property
     def _groups(self) -> list[list[int]]:

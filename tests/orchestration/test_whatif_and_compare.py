@@ -118,3 +118,44 @@ def test_a_log_without_an_end_cannot_be_judged() -> None:
     whole, cut = run_of(StageSpec(ms=[2_000] * 8)), run_of(StageSpec(ms=[2_000] * 8))
     object.__setattr__(cut.app, "ended_ms", -1)
     assert compare(whole, cut).verdict == "cannot-tell"
+
+
+def test_each_size_has_its_price_and_the_best_says_so() -> None:
+    run = run_of(StageSpec(ms=[60_000] * 16), executors=2, cores=1, startup_ms=1_000, conf={"spark.executor.cores": "1"})
+    answer = what_if(run, executors=[1, 2, 4, 8], pricing="aws-emr-serverless", deadline_ms=400_000, budget=1.0)
+    costs = [p.cost for p in answer.points]
+    assert all(c is not None and c.low <= c.mid <= c.high and c.currency == "USD" for c in costs)
+    said = {p.executors: [n for n in p.notes if n.startswith("the ")] for p in answer.points}
+    # All in time; the driver is paid for the shortest time there.
+    assert any("surely ends in 6 m 40 s" in n for n in said[8])
+    assert any("surely costs no more than 1.00 USD" in n for n in said[8])
+
+
+def test_a_budget_without_prices_is_a_question() -> None:
+    with pytest.raises(UsageError, match="prices"):
+        what_if(run_of(StageSpec(ms=[1_000] * 4)), budget=1.0)
+
+
+def test_a_list_of_machines_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["whatif", SAMPLE, "--pricing", "aws-emr"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "m5.xlarge" in err
+
+
+def test_money_changes_nothing_but_money(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = []
+    for more in ([], ["--pricing", "aws-emr:m5.xlarge"]):
+        assert cli(["analyze", SAMPLE, "--format", "json", *more]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    plain, priced = reports
+    assert plain["cost"] is None
+    assert list(priced["cost"]) == ["currency", "price_date", "total", "wasted", "by"]
+    assert priced["findings"][0]["saving"]["cost"]["mid"] > 0
+    assert priced["plan"][0]["saving"]["cost"]["mid"] > 0
+    for report in reports:
+        report["cost"] = None
+        for item in (*report["findings"], *report["plan"]):
+            if item["saving"]:
+                item["saving"]["cost"] = None
+    assert plain == priced

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,21 @@ def test_a_run_needs_a_baseline_or_a_budget(dev_cases: Path, capsys: pytest.Capt
     capsys.readouterr()
     assert run(["gate", "--baseline", log, log, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"].startswith("same")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--max-cost", "5", "--pricing", "aws-glue"], 0, "within budget"),
+        (["--max-cost", "0.000001", "--pricing", "aws-glue"], 1, "the budget is"),
+        (["--no", "high"], 1, "data-skew"),
+        (["--no", "critical"], 0, "within budget"),
+        (["--max-cost", "5"], 2, "needs prices"),
+        (["--no", "nonsense"], 2, "takes a severity"),
+    ],
+)
+def test_budgets_of_a_run(options: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = str(files("spark_copilot.app") / "samples" / "skewed-join.zstd")
+    assert run(["gate", sample, "--isolated", *options]) == code
+    out, err = capsys.readouterr()
+    assert said in out + err
