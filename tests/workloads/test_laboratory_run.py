@@ -14,13 +14,14 @@ from tests.conftest import ROOT
 
 @pytest.mark.spark
 def test_a_job_runs_and_its_log_is_judged(spark_python: Path, tmp_path: Path) -> None:
-    command = [str(spark_python), "-m", "spark_copilot.workloads.laboratory", "--out", str(tmp_path), "one-partition"]
+    command = [str(spark_python), "-m", "spark_copilot.workloads.laboratory", "--out", str(tmp_path), "flaky-tasks"]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr[-2_000:]
-    assert json.loads((tmp_path / "runs.json").read_text())["one-partition"]["expect"] == ["too-few-partitions"]
-    report = analyze(tmp_path / "one-partition.zstd")
+    assert json.loads((tmp_path / "runs.json").read_text())["flaky-tasks"]["expect"] == ["task-failures"]
+    report = analyze(tmp_path / "flaky-tasks.zstd")
     assert report.application.complete
     assert report.data_quality.status == "complete"
-    assert "too-few-partitions" in {f.code for f in report.findings if f.severity is not Severity.INFO}
+    # A failure is a failure on a busy machine too.
+    assert "task-failures" in {f.code for f in report.findings if f.severity is not Severity.INFO}
