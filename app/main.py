@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from spark_copilot.app.api import analyze, errors, gate, knowledge
+from spark_copilot.app.api import analyze, errors, gate, knowledge, partition
 from spark_copilot.app.api.monitoring import HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
 from spark_copilot.app.wiring import place_of
@@ -32,6 +32,7 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None) ->
     errors.install(app)
     store = HistoryStore(log_dir) if log_dir is not None else None
     app.include_router(analyze.router(settings))
+    app.include_router(partition.router())
     app.include_router(gate.router())
     app.include_router(knowledge.router(place_of(settings), store))
     if store is not None:

@@ -2,6 +2,7 @@
 
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change
+from spark_copilot.rules_engine.partitioning import shuffle_partitions
 
 
 def conf(run: AppRun, key: str, to: str, text: str, stop: str) -> tuple[Change, ...]:
@@ -24,7 +25,4 @@ def cluster(key: str, to: str | None, text: str, stop: str) -> tuple[Change, ...
 
 def partitions_for(run: AppRun, read_bytes: int, target_bytes: int, per_slot: int) -> int:
     """How many tasks a stage should have: by size, and at least `per_slot` waves over the slots, a multiple of the slots."""
-    slots = run.slots_max
-    by_size = -(-read_bytes // target_bytes) if read_bytes > 0 else 0
-    wanted = max(by_size, slots * per_slot)
-    return int(-(-wanted // slots) * slots)
+    return shuffle_partitions(read_bytes, run.slots_max, target_bytes, per_slot)

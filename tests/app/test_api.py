@@ -84,3 +84,20 @@ def test_a_log_directory_makes_it_a_history_server(tmp_path: Path) -> None:
     assert len(client.get(f"/api/v1/applications/{application['id']}/stages").json()) == 3
     answer = client.post("/api/v1/ask", json={"question": "what should I change first?", "run_id": application["id"]}).json()
     assert answer["findings"]
+
+
+def test_a_table_is_laid_out_from_its_size(client: TestClient) -> None:
+    asked = {
+        "size_bytes": 2 << 40,
+        "rows": 9_000_000_000,
+        "columns": [{"name": "day", "distinct": 730}, {"name": "user_id", "distinct": 40_000_000}],
+        "filters": ["day >= date'2026-01-01'"],
+        "cluster": {"executors": 20, "cores_per_executor": 4},
+    }
+    answer = client.post("/api/v1/analyze/partition", json=asked).json()
+    assert list(answer) == ["partition_by", "avoid", "target_file_bytes", "input_partitions", "shuffle_partitions", "because"]
+    assert answer["partition_by"] == ["day"]
+    assert answer["avoid"] == ["user_id"]
+    refused = client.post("/api/v1/analyze/partition", json={"table": "events", "cluster": asked["cluster"]})
+    assert refused.status_code == 422
+    assert "size" in refused.json()["detail"]

@@ -50,9 +50,10 @@ def child(scenario: Scenario, logs: Path, data: Path) -> None:
 
 def prepare(scenario: Scenario, data: Path) -> None:
     """Data of one scenario, written by a session without an event log."""
-    spark = start(
-        {"spark.master": "local[2]", "spark.driver.memory": "1g", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}, "prepare"
-    )
+    plain = {"spark.master": "local[2]", "spark.driver.memory": "1g", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
+    # Delta tables are written by Delta; nothing else of the scenario's settings is wanted here.
+    delta = {k: v for k, v in scenario.conf.items() if k.startswith(("spark.jars", "spark.sql.extensions", "spark.sql.catalog"))}
+    spark = start({**plain, **delta}, "prepare")
     assert scenario.prepare is not None
     scenario.prepare(spark, data)
     spark.stop()  # type: ignore[attr-defined]

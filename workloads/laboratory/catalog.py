@@ -2,9 +2,12 @@
 
 from spark_copilot.workloads.laboratory import cluster_jobs as cluster
 from spark_copilot.workloads.laboratory import data_jobs as data
+from spark_copilot.workloads.laboratory import delta_jobs as delta
 from spark_copilot.workloads.laboratory import plan_jobs as plan
 from spark_copilot.workloads.laboratory import second_jobs as second
+from spark_copilot.workloads.laboratory import third_jobs as third
 from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
+from spark_copilot.workloads.laboratory.delta_jobs import DELTA
 from spark_copilot.workloads.laboratory.scenario import Scenario
 
 _NO_AQE = {"spark.sql.adaptive.enabled": "false"}
@@ -141,6 +144,84 @@ _ALL = (
     Scenario("late-batches", "fault", second.late_batches, ("batch-slower-than-trigger",), ("driver-bound",)),
     Scenario("quick-batches", "lookalike", second.quick_batches),
     Scenario("endless-state", "fault", second.endless_state, ("state-growth",), ("batch-slower-than-trigger", "spill")),
+    Scenario("null-keys", "fault", third.null_keys, ("data-skew",)),
+    Scenario("fat-file", "fault", third.fat_file, ("unsplittable-input", "data-skew"), prepare=third.write_fat_file),
+    Scenario("one-row-group", "fault", third.one_row_group, ("too-few-partitions",), prepare=third.write_one_file),
+    Scenario("spread-first", "mended", third.spread_first, mends="one-row-group", prepare=third.write_one_file),
+    Scenario("numbered-rows", "fault", third.numbered_rows, ("single-partition-window",)),
+    Scenario("even-groups", "lookalike", third.zipped_rows),
+    Scenario("cross-pairs", "fault", third.cross_pairs, ("cartesian-or-nested-loop-join",), ("row-explosion",)),
+    Scenario("rows-to-python", "fault", third.pandas_free_rdd, ("python-udf",)),
+    Scenario("json-in-python", "fault", third.json_parsing_udf, ("python-udf",)),
+    Scenario("three-thresholds", "fault", third.same_cte_twice, ("recomputed-data",)),
+    Scenario("rows-in-driver", "fault", third.driver_loop_over_rows, ("driver-bound",)),
+    Scenario(
+        "wide-result",
+        "fault",
+        third.to_local,
+        ("large-driver-result",),
+        ("driver-bound", "recomputed-data"),
+        conf={"spark.driver.memory": "3g"},
+    ),
+    Scenario(
+        "json-crumbs",
+        "fault",
+        third.json_crumbs,
+        ("small-files-read",),
+        ("driver-bound", "too-many-small-tasks"),
+        prepare=third.write_json_crumbs,
+    ),
+    Scenario(
+        "default-crumbs",
+        "fault",
+        third.crumbs_by_default,
+        ("too-many-small-tasks",),
+        ("task-overhead", "recomputed-data", "driver-bound"),
+        conf={**_NO_AQE, "spark.sql.shuffle.partitions": "200"},
+    ),
+    Scenario("many-to-many", "fault", third.many_to_many, ("row-explosion",)),
+    Scenario(
+        "tight-sort",
+        "fault",
+        third.sort_in_little_memory,
+        ("spill",),
+        ("SG515",),
+        conf={"spark.memory.fraction": "0.1", "spark.driver.memory": "2g"},
+    ),
+    Scenario(
+        "objects-galore",
+        "fault",
+        third.objects_galore,
+        ("gc-pressure",),
+        ("recomputed-data", "python-udf", "cache-evicted-or-unused", "spill"),
+        conf={"spark.driver.memory": "800m"},
+    ),
+    Scenario("wasted-cache", "fault", third.wasted_cache, ("cache-evicted-or-unused",)),
+    Scenario("bad-cast", "fault", third.overflow_fails, ("job-failed",), ("task-failures",), fails=True),
+    Scenario("retried-lookups", "fault", third.retried_lookups, ("task-failures",), ("python-udf",), conf={"spark.master": "local[2,4]"}),
+    Scenario("slow-service", "fault", third.slow_service_in_shuffle, ("straggler-tasks",), ("python-udf",)),
+    Scenario("star-report", "healthy", third.star_report),
+    Scenario("word-count", "healthy", third.word_count),
+    Scenario("sorted-export", "healthy", third.sorted_export),
+    Scenario("sampled-training", "healthy", third.sampled_training),
+    Scenario(
+        "delta-crumbs",
+        "fault",
+        delta.read_twice,
+        ("delta-small-files",),
+        ("driver-bound", "small-files-read"),
+        prepare=delta.write_crumbs,
+        conf=DELTA,
+    ),
+    Scenario("delta-compact", "mended", delta.read_twice, mends="delta-crumbs", prepare=delta.write_compact, conf=DELTA),
+    Scenario("delta-mixed", "fault", delta.one_customer, ("delta-full-scan",), ("recomputed-data",), prepare=delta.write_mixed, conf=DELTA),
+    Scenario("delta-clustered", "mended", delta.one_customer, mends="delta-mixed", prepare=delta.write_clustered, conf=DELTA),
+    Scenario("delta-update", "fault", delta.scattered_update, ("delta-rewrite-amplification",), prepare=delta.write_wide, conf=DELTA),
+    Scenario(
+        "delta-update-vectors", "mended", delta.scattered_update, mends="delta-update", prepare=delta.write_wide_with_vectors, conf=DELTA
+    ),
+    Scenario("delta-merge", "fault", delta.scattered_merge, ("delta-rewrite-amplification",), prepare=delta.write_wide, conf=DELTA),
+    Scenario("delta-append", "lookalike", delta.append_and_report, prepare=delta.write_compact, conf=DELTA),
 )
 
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
