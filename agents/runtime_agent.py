@@ -13,6 +13,7 @@ from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change, Confidence, Evidence, Finding, Observation, Saving, Severity
 from spark_copilot.rules_engine.limits import PricingLimits
+from spark_copilot.rules_engine.record import records
 from spark_copilot.rules_engine.rules.spark_config_rules import TITLES
 from spark_copilot.rules_engine.units import show_value
 from spark_copilot.rules_engine.wall_clock import wall_clock
@@ -42,6 +43,7 @@ def runtime(state: State, runtime: Runtime[Context]) -> State:
         "wall_clock": dict(wall_clock(context.run)),
         "critical_path": critical_path(context.simulator.model, context.simulator.base),
         "replay_error_ratio": round(context.simulator.error_ratio, 4),
+        "record": {code: records()[code]._asdict() for code in sorted({f.code for f in findings}) if code in records()},
     }
     heard(context, "runtime")
     return update

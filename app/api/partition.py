@@ -72,9 +72,7 @@ def router() -> APIRouter:
     def partition(asked: PartitionQuestion) -> PartitionAnswer:
         """Partition columns, file size and task counts; the same arithmetic as the findings' own proposals."""
         if asked.size_bytes is None:
-            raise BadInput(
-                "the table's size is not known", hint="give size_bytes and rows (DESCRIBE DETAIL, or the catalog's statistics)"
-            )
+            raise BadInput("the table's size is not known", hint="give size_bytes and rows (DESCRIBE DETAIL, or the catalog's statistics)")
         slots = asked.cluster.executors * asked.cluster.cores_per_executor
         columns = [Column(c.name, c.distinct) for c in asked.columns]
         made = layout(asked.size_bytes, asked.rows or 0, columns, asked.filters, slots)

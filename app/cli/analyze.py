@@ -10,7 +10,7 @@ import typer
 from spark_copilot.app.cli.output import write_whole
 from spark_copilot.rules_engine.errors import UsageError
 
-FORMATS = ("text", "json", "md", "html")
+FORMATS = ("text", "json", "md", "html", "trace")
 EMITTED = ("spark-submit", "properties", "sparkapplication")
 
 
@@ -51,13 +51,14 @@ def analysed(logs: list[str], output_format: str, *, colour: bool, pricing: str 
     """All reports as one text. Nothing is written before every log was read, so a refused log leaves no half answer."""
     from spark_copilot.app.cli.progress import reading
     from spark_copilot.app.config import load
-    from spark_copilot.app.report import html, markdown
+    from spark_copilot.app.report import html, markdown, trace
     from spark_copilot.app.report.text import render
     from spark_copilot.connectors.eventlog import read_runs
     from spark_copilot.orchestration.analyse import Options, analyse_run
 
     options = Options(pricing=pricing or load().pricing)
     texts = []
+    traced = []
     for log in logs:
         with reading(log) as heard:
             runs = list(read_runs(log, progress=heard))
@@ -67,6 +68,8 @@ def analysed(logs: list[str], output_format: str, *, colour: bool, pricing: str 
                 texts.append(report.model_dump_json(by_alias=True) + "\n")
             elif output_format == "md":
                 texts.append(markdown.render(report))
+            elif output_format == "trace":
+                traced.append((run, report))
             elif output_format == "html":
                 texts.append(html.render(report, run))
             else:
@@ -76,6 +79,8 @@ def analysed(logs: list[str], output_format: str, *, colour: bool, pricing: str 
                     else min(os.get_terminal_size().columns, 120)
                 )
                 texts.append(render(report, colour=colour, width=width))
+    if output_format == "trace":
+        return trace.render(traced)
     return "".join(texts) if output_format == "json" else "\n".join(texts)
 
 

@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 
 from spark_copilot.app.report.plain import shown
-from spark_copilot.app.report.text import copyable, cost_line, order, place_of, saving_of
+from spark_copilot.app.report.text import copyable, cost_line, order, place_of, record_of, saving_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Finding, Report
 from spark_copilot.rules_engine.profile import profile
@@ -46,7 +46,7 @@ def render(report: Report, run: AppRun | None = None) -> str:
         body.append(f"<p>The log is {report.data_quality.status}: {_text('; '.join(report.data_quality.reasons[:5]))}</p>")
     if run is not None and len(run.tasks):
         body.append(_timeline(run))
-    body += [_finding(n, f, a.duration_ms, run) for n, f in enumerate(report.findings, 1)]
+    body += [_finding(n, f, report, run) for n, f in enumerate(report.findings, 1)]
     settings = copyable(report)
     if settings:
         body.append(f"<h2>Settings to copy</h2><pre>{_text(chr(10).join(settings), keep_lines=True)}</pre>")
@@ -111,7 +111,8 @@ def _histogram(run: AppRun, finding: Finding) -> str:
     return f'<figure><svg viewBox="0 0 1000 62" role="img" aria-label="task times">{bars}<line x1="0" x2="1000" y1="61" y2="61" stroke="var(--line)"/></svg><figcaption>{stage.n} tasks from {show_ms(edges[0])} to {show_ms(edges[-1])}</figcaption></figure>'
 
 
-def _finding(number: int, finding: Finding, duration_ms: int, run: AppRun | None) -> str:
+def _finding(number: int, finding: Finding, report: Report, run: AppRun | None) -> str:
+    duration_ms = report.application.duration_ms
     rows = [
         ("where", place_of(finding)),
         ("why", finding.because),
@@ -120,6 +121,9 @@ def _finding(number: int, finding: Finding, duration_ms: int, run: AppRun | None
     rows += [("do" if i == 0 else "", order(change)) for i, change in enumerate(finding.changes)]
     if finding.changes:
         rows.append(("until", finding.changes[0].stop_condition))
+    measured = record_of(finding, report)
+    if measured:
+        rows.append(("record", measured))
     listed = "".join(f"<dt>{label}</dt><dd>{_text(text)}</dd>" for label, text in rows)
     picture = _histogram(run, finding) if run is not None else ""
     return f'<article class="{finding.severity.value}"><h2>{number}. {_text(finding.title)}</h2><p class="soft"><span class="badge">{finding.severity.value}</span> {finding.code}</p><dl>{listed}</dl>{picture}</article>'

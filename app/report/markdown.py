@@ -3,7 +3,7 @@
 import re
 
 from spark_copilot.app.report.plain import shown
-from spark_copilot.app.report.text import copyable, cost_line, order, place_of, saving_of
+from spark_copilot.app.report.text import copyable, cost_line, order, place_of, record_of, saving_of
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.rules_engine.units import show_ms
 
@@ -51,6 +51,9 @@ def render(report: Report) -> str:
         lines += [f"- do: {escaped(order(change))}" for change in finding.changes]
         if finding.changes:
             lines.append(f"- until: {escaped(finding.changes[0].stop_condition)}")
+        measured = record_of(finding, report)
+        if measured:
+            lines.append(f"- record: {measured}")
         lines.append("")
     settings = copyable(report)
     if settings:

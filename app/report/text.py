@@ -9,6 +9,7 @@ from rich.text import Text
 
 from spark_copilot.app.report.plain import shown
 from spark_copilot.rules_engine.findings import Change, CostReport, Finding, Report, Saving, Severity
+from spark_copilot.rules_engine.record import Record
 from spark_copilot.rules_engine.units import show_money, show_ms
 
 WIDTH = 100
@@ -30,7 +31,7 @@ def _report(report: Report) -> Group:
     if report.data_quality.status != "complete":
         parts += [_quality(report), Text("")]
     for number, finding in enumerate(report.findings, 1):
-        parts += [_finding(number, finding, report.application.duration_ms), Text("")]
+        parts += [_finding(number, finding, report), Text("")]
     settings = copyable(report)
     if settings:
         parts += [Line("settings to copy", align="left", style="dim"), Text("\n".join(settings)), Text("")]
@@ -110,7 +111,8 @@ def saving_of(saving: Saving | None, duration_ms: int) -> str:
     return text
 
 
-def _finding(number: int, finding: Finding, duration_ms: int) -> Group:
+def _finding(number: int, finding: Finding, report: Report) -> Group:
+    duration_ms = report.application.duration_ms
     head = Text.assemble(f"{number}. ", (finding.severity.value, _COLOURS[finding.severity]), f"  {finding.title}  ", (finding.code, "dim"))
     rows = [
         ("where", place_of(finding)),
@@ -120,8 +122,17 @@ def _finding(number: int, finding: Finding, duration_ms: int) -> Group:
     rows += [("do" if i == 0 else "", order(change)) for i, change in enumerate(finding.changes)]
     if finding.changes:
         rows.append(("until", finding.changes[0].stop_condition))
-    lines = [Padding(Text.assemble((f"{label:<6}", "dim"), text), (0, 0, 0, 3)) for label, text in rows]
+    measured = record_of(finding, report)
+    if measured:
+        rows.append(("record", measured))
+    lines = [Padding(Text.assemble((f"{label:<7}", "dim"), text), (0, 0, 0, 3)) for label, text in rows]
     return Group(head, *lines)
+
+
+def record_of(finding: Finding, report: Report) -> str:
+    """How the finding's code fared when it was measured, in words; empty where it never was."""
+    entry = report.facts.get("record", {}).get(finding.code)
+    return Record(**entry).sentence() if entry else ""
 
 
 def order(change: Change) -> str:
