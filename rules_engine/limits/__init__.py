@@ -25,6 +25,9 @@ class SkewLimits:
     """When one task of a stage is called far behind the others."""
 
     min_tasks: int = 3  # below, there is no "others" to be behind of
+    min_tasks_by_data: int = (
+        2  # two are enough where rows or bytes show the reason: adaptive execution merges all but the hot partition into one
+    )
     tail_ratio: float = 2.0  # slowest / median; peers start at 2 (low) and 4 (moderate)
     min_tail_ms: int = 1_500  # what the tail must cost in seconds: large ratios of tiny tasks are noise
     min_wall_ratio: float = 0.03  # and as a share of the run: where a medium finding begins
@@ -58,6 +61,7 @@ class PartitionLimits:
     small_file_bytes: int = 3 << 20  # mean; below it opening costs more than reading
     small_file_min: int = 100
     splittable_min_bytes: int = 16 << 20  # a file of this size would have been split for two cores
+    unsplit_ratio: float = 1.3  # a task that reads so much more than a split holds a file that was not cut
     file_open_bytes: int = 4 << 20  # what Spark itself counts for opening a file
     file_write_ms: float = 30.0  # create, encode a footer, close, commit: at most this much per written file on one slot
     file_write_ratio: float = 0.8  # and at most this share of the writing stage
@@ -96,6 +100,7 @@ class PlanLimits:
         0.6  # share of a row-at-a-time Python stage that native expressions save, where the log does not measure Python's
     )
     udf_measured_ratio: float = 0.5  # of the time measured in Python workers: the native expression costs something too
+    rdd_row_max_ms: float = 0.5  # a row that takes longer in Python is waiting or heavy work, not the price of leaving the JVM
     udf_min_rows: int = 10_000  # below, the time is the starting of Python workers
     pairs_min: int = 10_000_000  # rows left x rows right of a join without keys
     loop_removable_ratio: float = 0.9
@@ -110,7 +115,8 @@ class PlanLimits:
     explosion_removable_ratio: float = 0.8
     repeat_min_wall_ratio: float = 0.03
     repeat_like_ratio: float = 1.6  # RDD jobs on the same source whose task times differ by less do the same work
-    result_min_bytes: int = 64 << 20  # serialised task results sent to the driver in one stage
+    result_min_bytes: int = 16 << 20  # serialised, compressed task results sent to the driver in one stage
+    result_ms_per_mib: float = 800.0  # the slowest seen: rows into Python objects; a longer pause is the program's own
     result_removable_ratio: float = 0.9
 
 

@@ -23,7 +23,8 @@ def unsplittable_input(run: AppRun, limits: PartitionLimits) -> Iterator[Observa
     """
     for row in sorted(unsplit_stages(run, limits)):
         stage = profile(run).stage(row)
-        lost = stage.span_ms * (1 - stage.declared / run.slots_max) if stage.n else 0.0
+        even = stage.total_ms / run.slots_max if stage.n >= run.slots_max else stage.span_ms * stage.declared / run.slots_max
+        lost = stage.span_ms - even if stage.n else 0.0
         if lost < max(limits.min_lost_ms, limits.min_wall_ratio * run.wall_ms):
             continue
         wanted = run.slots_max * limits.tasks_per_slot

@@ -53,7 +53,8 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     Why it costs: every row is pickled twice and runs through Python; the optimiser cannot look inside, so filters and columns are not pushed below it.
     What to do: write it with Spark's own functions; where that cannot be, as a pandas function over Arrow batches; filter and select before calling it.
     Blind spot: how much of the stage is Python is not in the log, so the saving is an estimate; a function that waits for something outside gains nothing by being native.
-    RDD stages that run Python functions are stated as a fact.
+    RDD stages that run Python functions are priced where they count their rows and spend little on each; where they count none, or each takes long (a service that
+    is waited for), they are stated as a fact.
     """
     seen: set[int] = set()
     for execution in profile(run).executions():
@@ -104,12 +105,18 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             continue
         if stage.total_ms / run.slots_max < limits.min_wall_ratio * run.wall_ms:
             continue
+        counted = int(stage.read_records.sum())
+        busy = counted >= limits.udf_min_rows and stage.total_ms <= limits.rdd_row_max_ms * counted
+        time = Evidence(metric="time of its tasks", value=stage.total_ms, limit=None, unit="ms")
         yield Observation(
             code="python-udf",
             where=stage.where,
-            evidence=(Evidence(metric="time of its tasks", value=stage.total_ms, limit=None, unit="ms"),),
-            severity_floor=Severity.INFO,
-            severity_cap=Severity.INFO,
+            evidence=(Evidence(metric="rows through Python", value=counted, limit=limits.udf_min_rows, unit="count"), time)
+            if busy
+            else (time,),
+            remedy=RemoveShare(stages=(stage.ref,), of="compute", ratio=limits.udf_removable_ratio) if busy else None,
+            severity_floor=Severity.LOW if busy else Severity.INFO,
+            severity_cap=None if busy else Severity.INFO,
             changes=code(
                 "dataframe",
                 "where this step is computation, write it on DataFrames with Spark's own functions",
@@ -363,6 +370,13 @@ _CONSTANT = re.compile(r"'[^']*'|(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?\b"
 _EXPRESSION_ID = re.compile(r"#\d+L?|\[plan_id=\d+\]|plan_id=\d+|\bid=#?\d+|rdd_\d+|Statistics\([^)]*\)|@[0-9a-f]{4,}")
 
 
+_OF_A_STREAM = re.compile(r"MicroBatch|StateStore|Streaming")
+"""Nodes of a micro-batch: the same plan on the next rows."""
+
+_MADE_HERE = ("Range", "LocalTableScan")
+"""Leaves whose constants are the data itself."""
+
+
 def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
     """A plan without ids: its text with constants taken out, and the constants in order."""
     parts, constants = [], []
@@ -370,6 +384,11 @@ def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
         if node.name in ("AdaptiveSparkPlan", "ResultQueryStage") or node.name.startswith("WholeStageCodegen"):
             continue
         text = _EXPRESSION_ID.sub("", node.text)
+        if not node.children and node.name in _MADE_HERE:
+            parts.append(f"{node.name}|{text}")  # other rows, not the same again
+            continue
+        if location := node.metadata.get("Location"):
+            parts.append(location)
         constants += _CONSTANT.findall(text)
         parts.append(f"{node.name}|{_CONSTANT.sub('?', text)}|{len(node.children)}")
     return "\n".join(parts), tuple(constants)
@@ -385,7 +404,9 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     """
     groups: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
     for position, execution in enumerate(run.sql):
-        if execution.first_plan is None or any(n.name == "InMemoryTableScan" for n in walk(execution.first_plan)):
+        if execution.first_plan is None or any(
+            n.name == "InMemoryTableScan" or _OF_A_STREAM.search(n.name) for n in walk(execution.first_plan)
+        ):
             continue
         shape, constants = _shape(execution.first_plan)
         if shape.count("\n") >= 1:
@@ -396,7 +417,8 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             stages_of[sql_row].append(stage)
     for same in groups.values():
         first = same[0][0]
-        alike = [position for constants, position in same if sum(a != b for a, b in zip(constants, first, strict=True)) <= 1]
+        # One constant may stand in a filter and again where the filter was pushed to.
+        alike = [p for constants, p in same if len({(a, b) for a, b in zip(constants, first, strict=True) if a != b}) <= 1]
         repeats = [s for position in alike[1:] for s in stages_of[position]]
         if len(alike) < 2 or not repeats:
             continue
@@ -486,7 +508,7 @@ def large_driver_result(run: AppRun, limits: PlanLimits) -> Iterator[Observation
         pause = max((int(later.min()) if len(later) else run.ended_ms) - end, 0)
         sql_row = int(run.stages.sql_row[row])
         own = run.sql[sql_row].completed_ms - end if sql_row >= 0 and run.sql[sql_row].completed_ms != MISSING else 0
-        pause = max(pause, 0)
+        pause = min(max(pause, 0), int(limits.result_ms_per_mib * total / (1 << 20)))
         fetch = int(run.tasks.overhead_ms[rows].sum())
         if (pause + fetch / run.slots_max) < limits.min_wall_ratio * run.wall_ms:
             continue

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from spark_copilot.rules_engine.facts import AppRun, SqlExecution
 from spark_copilot.rules_engine.limits import PartitionLimits
 from spark_copilot.rules_engine.plans import GraphNode, PlanGraph, graph_of, metric
-from spark_copilot.rules_engine.profile import profile
+from spark_copilot.rules_engine.profile import Stage, profile
+from spark_copilot.rules_engine.units import parse_bytes
 
 _SCAN = re.compile(r"^(?:Photon)?(?:Gpu)?(?:File)?(?:Batch)?Scan\b")
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w$]*)#\d+L?")
@@ -110,19 +111,33 @@ def filter_above(scan: Scan) -> GraphNode | None:
 _NEVER_SPLITS = re.compile(r"\.(?:gz|gzip|zip|deflate|lzo|snappy\.(?:csv|json|txt))\b", re.IGNORECASE)
 
 
+_TEXT = ("csv", "json", "text", "xml")
+"""Formats that split unless they are compressed or span lines; those with blocks of their own (Parquet, ORC, Avro) always split."""
+
+
+def _one_file_too_large(run: AppRun, stage: Stage, scan: Scan, limits: PartitionLimits) -> bool:
+    """Whether one task read far more than the split Spark cuts for this input: a file that it could not cut, beside others."""
+    if stage.n < 2 or not scan.bytes:
+        return False
+    largest = parse_bytes(run.conf("spark.sql.files.maxPartitionBytes", "128m") or "128m") or limits.target_bytes
+    padded = scan.bytes + (scan.files or 0) * limits.file_open_bytes
+    split = min(largest, max(limits.file_open_bytes, padded // run.slots_max))
+    most = int(stage.column("input_bytes").max())
+    return most >= limits.unsplit_ratio * split and most >= limits.splittable_min_bytes
+
+
 def unsplit_stages(run: AppRun, limits: PartitionLimits) -> set[int]:
     """Stage rows that read a large file in one task although cores were free: one task a file, each larger than a split would have been."""
     slots = run.slots_max
     found: set[int] = set()
     known = profile(run)
     for scan in scans(run, heavy=True):
-        if not scan.files or scan.files >= slots or not scan.bytes or scan.format in ("jdbc", "delta"):
+        if not scan.files or not scan.bytes or scan.format in ("jdbc", "delta"):
             continue
-        if scan.bytes / scan.files < limits.splittable_min_bytes:
-            continue
-        for row in known.stages_of(scan.node.plan):
-            if int(run.stages.n_tasks[row]) <= scan.files:
-                found.add(row)
+        if scan.files < slots and scan.bytes / scan.files >= limits.splittable_min_bytes:
+            found.update(row for row in known.stages_of(scan.node.plan) if int(run.stages.n_tasks[row]) <= scan.files)
+        if scan.format in _TEXT and scan.bytes:
+            found.update(row for row in known.stages_of(scan.node.plan) if _one_file_too_large(run, known.stage(row), scan, limits))
     for stage in known.stages:
         rdds = run.stages.rdds[stage.row]
         if (

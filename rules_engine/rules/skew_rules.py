@@ -14,10 +14,10 @@ from spark_copilot.rules_engine.rules.shuffle_keys import shuffle_keys
 from spark_copilot.rules_engine.units import show_bytes
 
 
-def _tailed(run: AppRun, limits: SkewLimits) -> Iterator[Stage]:
+def _tailed(run: AppRun, limits: SkewLimits, min_tasks: int) -> Iterator[Stage]:
     """Stages whose slowest task is far behind its median peer, by ratio, in seconds and as a share of the run."""
     for stage in profile(run).stages:
-        if stage.n < limits.min_tasks:
+        if stage.n < min_tasks:
             continue
         if stage.tail_ratio < limits.tail_ratio or stage.tail_ms < max(limits.min_tail_ms, limits.min_wall_ratio * run.wall_ms):
             continue
@@ -41,9 +41,9 @@ def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     Why it costs: the other cores finish early and stand idle while one task works through the hot partition; it is also the task that spills or runs out of memory.
     What to do: for joins let adaptive execution split the partition (it needs AQE and its skew join on); for aggregations and repartitions spread the hot key with a
     salt, or handle it apart.
-    Blind spot: skew that shows only in the work per row, not in rows or bytes, is called straggler-tasks; a stage of one or two tasks has no peers to compare with.
+    Blind spot: skew that shows only in the work per row, not in rows or bytes, is called straggler-tasks; a stage of one task has no peer to compare with.
     """
-    for stage in _tailed(run, limits):
+    for stage in _tailed(run, limits, limits.min_tasks_by_data):
         if not _by_data(stage, limits):
             continue
         total = int(stage.read_bytes.sum())
@@ -110,7 +110,7 @@ def straggler_tasks(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     executor's first is not named.
     """
     slow_nodes = {o.where.executor_id for o in slow_node.check(run, limits)}
-    for stage in _tailed(run, limits):
+    for stage in _tailed(run, limits, limits.min_tasks):
         if _by_data(stage, limits):
             continue
         tasks, row = run.tasks, stage.gap_row()

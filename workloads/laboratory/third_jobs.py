@@ -24,7 +24,7 @@ def fat_file(spark: Any, data: Path) -> None:
 def write_fat_file(spark: Any, data: Path) -> None:
     """Seven small gzip files and one large."""
     rows = spark.range(0, 1_600_000, 1, 8).selectExpr(
-        "id", "sha2(cast(id as string), 256) as digest", "if(id % 10 < 8, 0, id % 7 + 1) as part"
+        "id", "sha2(cast(id as string), 256) as digest", "if(id % 25 > 0, 0, id % 7 + 1) as part"
     )
     rows.repartitionByRange(8, "part").drop("part").write.option("compression", "gzip").json(str(data / "events"))
 
