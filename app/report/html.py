@@ -5,6 +5,7 @@ from html import escape
 import numpy as np
 
 from spark_copilot.app.report.plain import shown
+from spark_copilot.app.report.steps import steps, stop_after
 from spark_copilot.app.report.text import copyable, cost_line, order, place_of, record_of, saving_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Finding, Report
@@ -47,6 +48,11 @@ def render(report: Report, run: AppRun | None = None) -> str:
     if run is not None and len(run.tasks):
         body.append(_timeline(run))
     body += [_finding(n, f, report, run) for n, f in enumerate(report.findings, 1)]
+    plan = steps(report)
+    if len(plan) > 1:
+        listed = "".join(f"<li>{_text(step.text)}<br><small>{_text(step.after)}</small></li>" for step in plan)
+        stop = stop_after(plan)
+        body.append(f"<h2>In this order</h2><ol>{listed}</ol>" + (f"<p>{_text(stop[:1].upper() + stop[1:])}.</p>" if stop else ""))
     settings = copyable(report)
     if settings:
         body.append(f"<h2>Settings to copy</h2><pre>{_text(chr(10).join(settings), keep_lines=True)}</pre>")

@@ -3,6 +3,7 @@
 import re
 
 from spark_copilot.app.report.plain import shown
+from spark_copilot.app.report.steps import steps, stop_after
 from spark_copilot.app.report.text import copyable, cost_line, order, place_of, record_of, saving_of
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.rules_engine.units import show_ms
@@ -55,6 +56,11 @@ def render(report: Report) -> str:
         if measured:
             lines.append(f"- record: {measured}")
         lines.append("")
+    plan = steps(report)
+    if len(plan) > 1:
+        lines += ["## In this order", "", *(f"{n}. {escaped(step.text)} *{step.after}*" for n, step in enumerate(plan, 1)), ""]
+        stop = stop_after(plan)
+        lines += [f"{stop[:1].upper()}{stop[1:]}.", ""] if stop else []
     settings = copyable(report)
     if settings:
         lines += ["## Settings to copy", "", "```", *(shown(s).replace("```", "") for s in settings), "```", ""]

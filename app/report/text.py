@@ -8,6 +8,7 @@ from rich.rule import Rule as Line
 from rich.text import Text
 
 from spark_copilot.app.report.plain import shown
+from spark_copilot.app.report.steps import Step, steps, stop_after
 from spark_copilot.rules_engine.findings import Change, CostReport, Finding, Report, Saving, Severity
 from spark_copilot.rules_engine.record import Record
 from spark_copilot.rules_engine.units import show_money, show_ms
@@ -32,11 +33,20 @@ def _report(report: Report) -> Group:
         parts += [_quality(report), Text("")]
     for number, finding in enumerate(report.findings, 1):
         parts += [_finding(number, finding, report), Text("")]
+    plan = steps(report)
+    if len(plan) > 1:
+        parts += [Line("in this order", align="left", style="dim"), Text("\n".join(_plan(plan))), Text("")]
     settings = copyable(report)
     if settings:
         parts += [Line("settings to copy", align="left", style="dim"), Text("\n".join(settings)), Text("")]
     parts.append(_looked(report))
     return Group(*parts)
+
+
+def _plan(made: list[Step]) -> list[str]:
+    lines = [f"{n}. {shown(step.text)}\n   {step.after}" for n, step in enumerate(made, 1)]
+    stop = stop_after(made)
+    return [*lines, stop] if stop else lines
 
 
 def _heading(report: Report) -> Text:
