@@ -1,6 +1,6 @@
 """Where the time went, what is wrong with memory, shuffles, executors and tasks; then every observation of all agents priced by replay."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from langgraph.runtime import Runtime
 
@@ -9,7 +9,6 @@ from spark_copilot.agents.observe import heard, observe
 from spark_copilot.agents.state import Context, State
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.ml.simulator.path import critical_path
-from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change, Confidence, Evidence, Finding, Observation, Saving, Severity
 from spark_copilot.rules_engine.limits import PricingLimits
@@ -37,7 +36,8 @@ def runtime(state: State, runtime: Runtime[Context]) -> State:
     """Reads `observed` of the agents before it; writes `findings`, the facts of time, and what its own rules say."""
     context = runtime.context
     update = observe(context, "memory", "shuffle", "executors", "failures", "streaming", "settings")
-    findings = price([*state.get("observed", []), *update["observed"]], context.run, context.simulator, context.limits.pricing)
+    titles = {r.code: r.title for r in context.rules}
+    findings = price([*state.get("observed", []), *update["observed"]], context.run, context.simulator, context.limits.pricing, titles)
     update["findings"] = findings
     update["facts"] = {
         "wall_clock": dict(wall_clock(context.run)),
@@ -49,7 +49,9 @@ def runtime(state: State, runtime: Runtime[Context]) -> State:
     return update
 
 
-def price(observed: Iterable[Observation], run: AppRun, simulator: Simulator, limits: PricingLimits) -> list[Finding]:
+def price(
+    observed: Iterable[Observation], run: AppRun, simulator: Simulator, limits: PricingLimits, titles: Mapping[str, str]
+) -> list[Finding]:
     """Findings, most valuable first. A remedy that replays to nothing worth mentioning drops its observation, unless it has a floor."""
     found = []
     for seen in fold(observed):
@@ -61,7 +63,7 @@ def price(observed: Iterable[Observation], run: AppRun, simulator: Simulator, li
         found.append(
             Finding.of(
                 seen,
-                title=_title(seen),
+                title=titles.get(seen.code) or TITLES.get(seen.code) or seen.cause or seen.code,
                 severity=_severity(seen, saving, run, limits),
                 confidence=_confidence(seen, saving, run),
                 because=because(seen.evidence, seen.cause),
@@ -76,11 +78,6 @@ def price(observed: Iterable[Observation], run: AppRun, simulator: Simulator, li
 
 def _worth(saving: Saving, run: AppRun, limits: PricingLimits) -> bool:
     return saving.wall_ms.mid >= max(limits.worth_ratio * run.wall_ms, limits.worth_ms)
-
-
-def _title(seen: Observation) -> str:
-    rule = rule_of(seen.code)
-    return rule.title if rule else TITLES.get(seen.code, seen.cause or seen.code)
 
 
 def _severity(seen: Observation, saving: Saving | None, run: AppRun, limits: PricingLimits) -> Severity:

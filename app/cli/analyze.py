@@ -3,12 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spark_copilot.app.cli.output import write_whole
 from spark_copilot.rules_engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from spark_copilot.orchestration.analyse import Options
 
 FORMATS = ("text", "json", "md", "html", "trace")
 EMITTED = ("spark-submit", "properties", "sparkapplication")
@@ -30,6 +33,11 @@ def command(
             help="Money at this price list: NAME, NAME:MACHINE or FILE (docs/cost.md); default: SPARK_COPILOT_PRICING.", show_default=False
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Rules and limits of your own: a TOML file instead of the nearest one.", show_default=False),
+    ] = None,
+    isolated: Annotated[bool, typer.Option("--isolated", help="Read no configuration file.")] = False,
     emit: Annotated[str | None, typer.Option("--emit", help=f"Print the proposed settings ready to paste: {', '.join(EMITTED)}.")] = None,
 ) -> None:
     """Several applications give one report each (with --format json: one a line)."""
@@ -44,19 +52,31 @@ def command(
     if emit is not None:
         write_whole(emitted(logs, emit), output)
         return
-    write_whole(analysed(logs, output_format, colour=output is None and sys.stdout.isatty(), pricing=pricing), output)
+    write_whole(
+        analysed(logs, output_format, colour=output is None and sys.stdout.isatty(), options=_options(pricing, config, isolated)), output
+    )
 
 
-def analysed(logs: list[str], output_format: str, *, colour: bool, pricing: str | None = None) -> str:
+def _options(pricing: str | None, config: Path | None, isolated: bool) -> "Options":
+    """Rules and limits of the configuration, prices of the option or the settings."""
+    from spark_copilot.app.config import load
+    from spark_copilot.orchestration.analyse import Options
+    from spark_copilot.orchestration.extensions import find_configuration, load_extensions
+
+    if config is not None and not config.is_file():
+        raise UsageError(f"{config}: no such configuration file")
+    extensions = load_extensions(None if isolated else config or find_configuration(Path.cwd()))
+    return Options(limits=extensions.limits, rules=extensions.rules, pricing=pricing or load().pricing)
+
+
+def analysed(logs: list[str], output_format: str, *, colour: bool, options: "Options | None" = None) -> str:
     """All reports as one text. Nothing is written before every log was read, so a refused log leaves no half answer."""
     from spark_copilot.app.cli.progress import reading
-    from spark_copilot.app.config import load
     from spark_copilot.app.report import html, markdown, trace
     from spark_copilot.app.report.text import render
     from spark_copilot.connectors.eventlog import read_runs
-    from spark_copilot.orchestration.analyse import Options, analyse_run
+    from spark_copilot.orchestration.analyse import analyse_run
 
-    options = Options(pricing=pricing or load().pricing)
     texts = []
     traced = []
     for log in logs:

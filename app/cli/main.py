@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("gate", "Stop bad Spark settings in CI: files, code, and a run against its baseline."),
     "upgrade-check": ("upgrade_check", "What another Spark version changes for your own settings."),
     "catalog": ("catalog", "The catalog of Spark's settings: build it again from an installed Spark."),
+    "rules": ("rules", "Rules of your own: a new one ready to fill in."),
     "scrub": ("scrub", "Make an event log that may be shared: same findings, no names."),
     "serve": ("serve", "Serve the API on this machine."),
     "config": ("config", "Show the settings in force."),

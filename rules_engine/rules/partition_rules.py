@@ -54,6 +54,12 @@ def _stages_with_metrics_above(run: AppRun, graph: PlanGraph, node_id: int) -> l
     return []
 
 
+def _a_part_only(run: AppRun, stage: Stage) -> bool:
+    """Whether the job asked for some of the partitions that are there (take, show, head): its few tasks are meant."""
+    last = max(run.stages.rdds[stage.row], key=lambda r: r.rdd_id, default=None)
+    return last is not None and last.partitions > stage.declared
+
+
 @rule(
     "too-few-partitions",
     family="partition",
@@ -65,13 +71,13 @@ def too_few_partitions(run: AppRun, limits: PartitionLimits) -> Iterator[Observa
 
     Why it costs: the cores without a task wait until the stage ends.
     What to do: raise the partitions before it: repartition, a smaller file split or advisory size, more JDBC partitions, no coalesce before heavy work.
-    Blind spot: a stage of some dozens of rows gains nothing and is left alone; a window without PARTITION BY and a file that cannot be split have codes of their own;
+    Blind spot: a stage of some dozens of rows gains nothing and is left alone, as is a job that asks for a part of the partitions only (take, show); a window without PARTITION BY and a file that cannot be split have codes of their own;
     where tasks count no rows (Python RDDs) the finding is less sure.
     """
     slots = run.slots_max
     taken = set(window_stages(run, limits)) | unsplit_stages(run, limits)
     for stage in profile(run).stages:
-        if stage.row in taken or stage.declared >= slots:
+        if stage.row in taken or stage.declared >= slots or _a_part_only(run, stage):
             continue
         rows = _rows_of(stage)
         if 0 < rows < limits.min_rows:
