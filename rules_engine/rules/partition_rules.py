@@ -71,7 +71,8 @@ def too_few_partitions(run: AppRun, limits: PartitionLimits) -> Iterator[Observa
 
     Why it costs: the cores without a task wait until the stage ends.
     What to do: raise the partitions before it: repartition, a smaller file split or advisory size, more JDBC partitions, no coalesce before heavy work.
-    Blind spot: a stage of some dozens of rows gains nothing and is left alone, as is a job that asks for a part of the partitions only (take, show); a window without PARTITION BY and a file that cannot be split have codes of their own;
+    Blind spot: a stage of some dozens of rows gains nothing and is left alone, as is a job that asks for a part of the partitions only (take, show);
+    a window without PARTITION BY and a file that cannot be split have codes of their own;
     where tasks count no rows (Python RDDs) the finding is less sure.
     """
     slots = run.slots_max

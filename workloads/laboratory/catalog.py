@@ -193,7 +193,7 @@ _ALL = (
         "fault",
         third.objects_galore,
         ("gc-pressure",),
-        ("recomputed-data", "python-udf", "cache-evicted-or-unused", "spill"),
+        ("recomputed-data", "spill"),
         conf={"spark.driver.memory": "800m"},
     ),
     Scenario("wasted-cache", "fault", third.wasted_cache, ("cache-evicted-or-unused",)),

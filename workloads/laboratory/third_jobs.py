@@ -141,21 +141,11 @@ def sort_in_little_memory(spark: Any, _: Path) -> None:
 
 
 def objects_galore(spark: Any, _: Path) -> None:
-    """Long lists of strings kept on the heap by an aggregate while a cache fills it: the collector works more than the tasks."""
-    kept = (
-        spark.range(0, 900_000, 1, 4)
-        .selectExpr("id", "sha2(cast(id as string), 256) as s")
-        .rdd.map(lambda r: (r[0], r[1]))
-        .toDF(["id", "s"])
-    )
-    from pyspark import StorageLevel
-
-    kept = kept.persist(StorageLevel.MEMORY_ONLY)
-    kept.count()
-    for n in (40, 50):
-        kept.selectExpr("id", "s", f"id % {n} as k").groupBy("k").agg({"s": "collect_set", "id": "collect_list"}).selectExpr(
-            "sum(size(`collect_set(s)`))"
-        ).collect()
+    """Millions of small strings gathered into lists on a small heap: the collector works more than the tasks."""
+    rows = spark.range(0, 2_200_000, 1, 4).selectExpr("id % 20000 as k", "sha2(cast(id as string), 256) as s")
+    for n in (1, 2, 3):
+        gathered = rows.selectExpr("k", f"concat(s, {n}) as s").groupBy("k").agg({"s": "collect_list"})
+        gathered.selectExpr("sum(size(`collect_list(s)`))").collect()
 
 
 def wasted_cache(spark: Any, _: Path) -> None:
