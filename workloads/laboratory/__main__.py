@@ -12,6 +12,10 @@ from pathlib import Path
 
 from spark_copilot.workloads.laboratory.catalog import SCENARIOS
 from spark_copilot.workloads.laboratory.scenario import Scenario
+from spark_copilot.workloads.laboratory.size_jobs import SIZES
+
+RUNNABLE = {**SCENARIOS, **SIZES}
+"""The laboratory's runs, and those of the what-if benchmark, which run only when they are named or asked for with --sizes."""
 
 SAMPLES = {"healthy-report": "healthy", "skewed-join": "skewed-join", "slow-driver": "slow-driver"}
 """Scenario -> name of the sample log that comes in the package."""
@@ -94,6 +98,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="laboratory", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("lab-out"), help="where the logs and runs.json go")
     parser.add_argument("--samples", type=Path, help="make the package's sample logs in this folder instead")
+    parser.add_argument(
+        "--sizes", action="store_true", help="run the applications of the what-if benchmark instead, each on 1, 2, 4 and 8 executors"
+    )
     parser.add_argument("--list", action="store_true", help="name the scenarios and stop")
     parser.add_argument("--missing", action="store_true", help="only those whose log is not there yet")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -101,10 +108,10 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="scenarios; default all")
     args = parser.parse_args()
     if args.child:
-        child(SCENARIOS[args.child[0]], Path(args.child[1]), Path(args.child[2]))
+        child(RUNNABLE[args.child[0]], Path(args.child[1]), Path(args.child[2]))
         return 0
     if args.prepare:
-        prepare(SCENARIOS[args.prepare[0]], Path(args.prepare[1]))
+        prepare(RUNNABLE[args.prepare[0]], Path(args.prepare[1]))
         return 0
     if args.list:
         for s in SCENARIOS.values():
@@ -115,12 +122,12 @@ def main() -> int:
     index_file = out / "runs.json"
     index = json.loads(index_file.read_text()) if index_file.exists() and not args.samples else {}
     broken = 0
-    for name in args.names or (SAMPLES if args.samples else SCENARIOS):
+    for name in args.names or (SAMPLES if args.samples else SIZES if args.sizes else SCENARIOS):
         if args.missing and (out / f"{name}.zstd").exists():
             continue
         print(f"running {name}", file=sys.stderr, flush=True)
         try:
-            index[name] = run(SCENARIOS[name], out)
+            index[name] = run(RUNNABLE[name], out)
         except subprocess.SubprocessError as error:
             broken += 1
             print(f"  failed: {error}", file=sys.stderr)
