@@ -15,6 +15,7 @@ from spark_copilot.rules_engine.errors import UsageError
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import (
     ApplicationInfo,
+    Change,
     Interval,
     Money,
     Remedy,
@@ -103,9 +104,10 @@ def what_if(
     simulator = Simulator(run)
     observed = _observed(run)
     remedies = [*_of_findings(run, apply)]
-    known, unknown = _of_settings(run, settings or {})
+    known, unknown, asked_executors, asked_cores = _of_settings(run, settings or {})
     remedies += known
-    sizes = sorted(set(executors)) or [observed.executors]
+    cores = cores or asked_cores
+    sizes = sorted(set(executors)) or [asked_executors or observed.executors]
     points = [_point(simulator, observed, n, cores, remedies, settings or {}, unknown) for n in sizes]
     if prices is not None:
         points = [_priced(point, run, prices) for point in points]
@@ -217,23 +219,71 @@ def _of_findings(run: AppRun, keys: Sequence[str]) -> list[Remedy]:
     return [remedy for k in keys if (remedy := found[k].remedy) is not None]
 
 
-def _of_settings(run: AppRun, settings: Mapping[str, str]) -> tuple[list[Remedy], list[str]]:
-    """Remedies for the settings the replay can reason about, and the keys it cannot."""
+def _of_settings(run: AppRun, settings: Mapping[str, str]) -> tuple[list[Remedy], list[str], int | None, int | None]:
+    """Remedies for the settings the replay can reason about, the keys it cannot, and the size that some of them ask for (executors, cores).
+
+    A key is understood when the replay knows what it does to the recorded tasks (partitions, split sizes, memory against spill, speculation off, sizes), or when
+    a finding of this run proposes that very change: then its remedy is what the setting brings.
+    """
     remedies: list[Remedy] = []
     unknown: list[str] = []
+    executors = cores = None
+    proposed = _proposed(run) if settings else {}
     for key, value in settings.items():
-        if key == "spark.sql.shuffle.partitions" and value.isdigit() and int(value) > 0:
+        count = int(value) if value.isdigit() and int(value) > 0 else None
+        if run.conf(key) == value:
+            continue
+        if key == "spark.sql.shuffle.partitions" and count:
             stages = _shuffled(run)
             if stages:
-                remedies.append(Repartition(stages=stages, partitions=int(value)))
+                remedies.append(Repartition(stages=stages, partitions=count))
+        elif key in ("spark.executor.instances", "spark.dynamicAllocation.maxExecutors") and count and run.local_cores is None:
+            executors = count
+        elif key == "spark.executor.cores" and count and run.local_cores is None:
+            cores = count
+        elif key == "spark.sql.files.maxPartitionBytes" and (size := parse_bytes(value)):
+            remedies += _scanned(run, size)
         elif key in ("spark.executor.memory", "spark.driver.memory", "spark.memory.fraction"):
             remedies += _with_memory(run, key, value, unknown)
         elif key == "spark.speculation" and value.lower() == "false":
             stages = tuple(run.stages.ref(int(r)) for r in sorted(set(run.tasks.stage_row[run.tasks.speculative].tolist())))
             remedies += [RemoveShare(stages=stages, of="speculation", ratio=1.0)] if stages else []
-        elif key == "spark.executor.instances" or (key == "spark.executor.cores" and value.isdigit()) or run.conf(key) != value:
+        elif found := [remedy for change, remedy in proposed.get(key, ()) if _reaches(change, value)]:
+            remedies += found
+        else:
             unknown.append(key)
-    return remedies, unknown
+    return list(dict.fromkeys(remedies)), unknown, executors, cores
+
+
+def _proposed(run: AppRun) -> dict[str, list[tuple[Change, Remedy]]]:
+    """Setting -> the changes to it that findings of this run propose, with what they bring."""
+    found: dict[str, list[tuple[Change, Remedy]]] = {}
+    for finding in analyse_run(run).findings:
+        for change in finding.changes if finding.remedy is not None else ():
+            if change.kind == "conf" and finding.remedy is not None:
+                found.setdefault(change.key, []).append((change, finding.remedy))
+    return found
+
+
+def _reaches(change: Change, value: str) -> bool:
+    """Whether a value goes as far as the proposed one: equal, or past it in the direction of the change."""
+    if change.to is None or value.strip().lower() == change.to.strip().lower():
+        return change.to is not None
+    wanted, asked, before = (parse_bytes(t) if t is not None else None for t in (change.to, value, change.from_))
+    if wanted is None or asked is None:
+        return False
+    return asked >= wanted if before is None or wanted > before else asked <= wanted
+
+
+def _scanned(run: AppRun, split: int) -> list[Remedy]:
+    """Scans of files in splits of another size; only those that were cut by the setting, into more than one task."""
+    known = profile(run)
+    made: list[Remedy] = []
+    for stage in known.stages:
+        taken = int(stage.column("input_bytes").sum())
+        if stage.n > 1 and taken and not int(stage.column("shuffle_read_records").sum()):
+            made.append(Repartition(stages=(stage.ref,), partitions=max(-(-taken // split), 1)))
+    return made
 
 
 def _shuffled(run: AppRun) -> tuple[str, ...]:

@@ -159,3 +159,32 @@ def test_money_changes_nothing_but_money(capsys: pytest.CaptureFixture[str]) -> 
             if item["saving"]:
                 item["saving"]["cost"] = None
     assert plain == priced
+
+
+@pytest.mark.parametrize(
+    ("settings", "faster"),
+    [
+        ({"spark.sql.adaptive.enabled": "true"}, True),  # what the skew's finding proposes
+        ({"spark.sql.adaptive.enabled": "false"}, False),  # as it was
+        ({"spark.sql.adaptive.skewJoin.enabled": "true"}, True),
+    ],
+)
+def test_a_setting_that_a_finding_proposes_brings_its_remedy(settings: dict[str, str], faster: bool) -> None:
+    run = read(SAMPLE)
+    answer = what_if(run, settings=settings)
+    assert answer.cannot_reason_about == ()
+    assert (answer.points[0].wall_ms.mid < 0.97 * run.wall_ms) is faster
+
+
+def test_settings_of_size_are_sizes() -> None:
+    run = run_of(StageSpec(ms=[1_000] * 16), executors=2, cores=2, conf={"spark.executor.instances": "2", "spark.executor.cores": "2"})
+    point = what_if(run, settings={"spark.executor.instances": "4", "spark.executor.cores": "1"}).points[0]
+    assert (point.executors, point.cores_per_executor) == (4, 1)
+
+
+def test_smaller_splits_make_more_tasks() -> None:
+    big = {"input_bytes": 512 << 20, "input_records": 10_000}
+    run = run_of(StageSpec(ms=[20_000] * 2, columns=big), executors=4, cores=2)
+    answer = what_if(run, settings={"spark.sql.files.maxPartitionBytes": "64m"})
+    assert answer.points[0].wall_ms.mid < 0.6 * run.wall_ms
+    assert answer.cannot_reason_about == ()
