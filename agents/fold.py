@@ -29,6 +29,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "too-many-small-tasks": ("task-overhead",),
     "out-of-memory": ("task-failures", "gc-pressure"),
     "job-failed": ("task-failures",),
+    "task-failures": ("straggler-tasks",),
     "oversized-partitions": ("spill", "too-few-partitions"),
 }
 """Code -> codes that say less about the same stages: where both stand, only the first is kept."""

@@ -84,6 +84,15 @@ class Stage:
         usual = self.ms <= 2.0 * max(self.usual_ms, 1.0)
         return int(ends.max() - ends[usual].max()) if usual.any() else 0
 
+    @cached_property
+    def held_up_ms(self) -> float:
+        """What slow tasks (over twice their peers) took beyond their peers, spread over the slots; first-wave tasks do not count, they pay for warm-up."""
+        launched = np.argsort(self.run.tasks.launch_ms[self.rows], kind="stable")
+        later = np.ones(self.n, dtype=np.bool_)
+        later[launched[: self.run.slots_max]] = False
+        slow = later & (self.ms > 2.0 * max(self.usual_ms, 1.0))
+        return float((self.ms[slow] - self.usual_ms).sum()) / self.run.slots_max
+
     def column(self, name: str) -> IntColumn:
         """A metric of the stage's tasks; raises MissingFact where the log has none."""
         return self.run.tasks.require(name)[self.rows]

@@ -25,8 +25,11 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     """
     gaps = driver_gaps(run)
     total = int((gaps[:, 1] - gaps[:, 0]).sum()) if len(gaps) else 0
-    early = gaps[gaps[:, 0] < run.first_job_ms + limits.driver_cold_window_ms]
-    total -= min(int((early[:, 1] - early[:, 0]).sum()), limits.driver_cold_ms)
+    # How fast this machine loads classes shows in the application's start-up.
+    startup = run.first_job_ms - run.started_ms
+    cold = min(max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup)), limits.driver_cold_max_ms)
+    early = gaps[gaps[:, 0] < run.first_job_ms + max(limits.driver_cold_window_ms, startup)]
+    total -= min(int((early[:, 1] - early[:, 0]).sum()), cold)
     if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
         return
     longest = int((gaps[:, 1] - gaps[:, 0]).argmax())

@@ -22,7 +22,8 @@ def _tailed(run: AppRun, limits: SkewLimits, min_tasks: int) -> Iterator[Stage]:
         if stage.tail_ratio < limits.tail_ratio or stage.tail_ms < max(limits.min_tail_ms, limits.min_wall_ratio * run.wall_ms):
             continue
         # A slow task that others outlast (the first of a stage, while classes load) makes nobody wait.
-        if stage.left_behind_ms >= max(limits.min_left_behind_ms, limits.min_wall_ratio * run.wall_ms):
+        # Nor need anybody wait at its end: slow tasks in the middle of a stage keep their slots from others.
+        if max(stage.left_behind_ms, stage.held_up_ms) >= max(limits.min_left_behind_ms, limits.min_wall_ratio * run.wall_ms):
             yield stage
 
 
