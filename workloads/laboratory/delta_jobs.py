@@ -19,10 +19,11 @@ DELTA = {
 }
 
 
-def _write(
-    spark: Any, data: Path, rows: int, files: int, *, columns: str = "id, id % 1000 as customer, sha2(cast(id as string), 256) as digest"
-) -> None:
-    spark.range(0, rows, 1, files).selectExpr(*columns.split(", ")).write.format("delta").save(str(data / "table"))
+_COLUMNS = ("id", "id % 1000 as customer", "sha2(cast(id as string), 256) as digest")
+
+
+def _write(spark: Any, data: Path, rows: int, files: int) -> None:
+    spark.range(0, rows, 1, files).selectExpr(*_COLUMNS).write.format("delta").save(str(data / "table"))
 
 
 def write_crumbs(spark: Any, data: Path) -> None:
