@@ -16,8 +16,8 @@ from spark_copilot.storage.metrics_repository import MetricsRepository
 class Service:
     """Opens the database, migrated, when something is asked of it first, so that what needs none starts without one."""
 
-    def __init__(self, settings: Settings, *, work: bool = True) -> None:
-        self.settings, self.work = settings, work
+    def __init__(self, settings: Settings, *, work: bool = True, warm: bool = False) -> None:
+        self.settings, self.work, self.warm = settings, work, warm
         self.files = Files(settings.home)
         self.analyser = version("spark-intelligence-copilot")
         self._lock = threading.RLock()
@@ -60,7 +60,7 @@ class Service:
         with self._lock:
             if self._worker is None and not self.stopping.is_set() and self.work:
                 self._worker = Worker(self.settings, self.queue, self.repository, self.files, self.analyser)
-                self._worker.start()
+                self._worker.start(warm=self.warm)
 
     def wake(self) -> None:
         """There is a new job."""

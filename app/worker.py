@@ -1,6 +1,5 @@
 """The worker: claims jobs, has each analysed in a process of its own, and stores what comes out, once."""
 
-import json
 import logging
 import os
 import random
@@ -60,8 +59,10 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._runners: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Begin to work."""
+    def start(self, *, warm: bool = False) -> None:
+        """Begin to work; warm: with a process that is ready for the first job."""
+        if warm:
+            self._idle.append(Analyst())
         self._thread = threading.Thread(target=self._loop, name="worker", daemon=True)
         self._thread.start()
 

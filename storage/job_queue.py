@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from spark_copilot.rules_engine.errors import CopilotError, NotFound
+from spark_copilot.rules_engine.errors import Conflict, NotFound
 from spark_copilot.storage.database import Database, clock, now_ms
 from spark_copilot.storage.models import CANCELLED, DEAD, DONE, FAILED, FINISHED, QUEUED, RUNNING, Job, Run, RunEvent
 
@@ -23,7 +23,7 @@ _BACKOFF_MS = 1_000
 """Wait before the second attempt; doubled for the third."""
 
 
-class RunFinished(CopilotError):
+class RunFinished(Conflict):
     """Asked to stop what has ended."""
 
     code = "run-finished"
