@@ -153,7 +153,8 @@ class JobQueue:
     def depth(self) -> dict[str, int]:
         """Jobs by status."""
         with self.database.read() as session:
-            return dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).tuples().all())
+            rows = session.execute(select(Job.status, func.count()).group_by(Job.status)).all()
+        return {str(row[0]): int(row[1]) for row in rows}
 
     def _claim(self, session: Session, worker: str) -> Claim | None:
         job = session.scalar(
