@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from spark_copilot.app.api import analyze, errors, event_logs, feedback, gate, knowledge, replays, reports, runs
 from spark_copilot.app.api.caller import caller
-from spark_copilot.app.api.monitoring import HistoryStore, monitoring_router
+from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
 from spark_copilot.app.service import Service
 from spark_copilot.app.wiring import place_of
@@ -49,13 +49,12 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
     )
     app.state.service = service
     errors.install(app)
-    store = HistoryStore(log_dir) if log_dir is not None else None
+    store = AllRuns(service, HistoryStore(log_dir) if log_dir is not None else None)
     for noun in (analyze, event_logs, runs, reports, replays, feedback):
         app.include_router(noun.router(service), dependencies=[Depends(caller)])
     app.include_router(gate.router(), dependencies=[Depends(caller)])
     app.include_router(knowledge.router(place_of(settings), store), dependencies=[Depends(caller)])
-    if store is not None:
-        app.include_router(monitoring_router(store), prefix="/api/v1")
+    app.include_router(monitoring_router(store), prefix="/api/v1", dependencies=[Depends(caller)])
 
     @app.get("/health", tags=["health"])
     def health() -> Health:
