@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import and_, delete, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
 from spark_copilot.rules_engine.findings import Report
@@ -155,13 +155,13 @@ class MetadataRepository:
         """Every finished run with its reports (without their bodies), the newest first."""
         with self.database.read() as session:
             runs = list(session.scalars(select(Run).where(Run.tenant == tenant, Run.status == DONE).order_by(Run.finished_ms.desc())))
-            rows = (
-                session.scalars(
-                    select(StoredReport).where(StoredReport.run_id.in_([r.id for r in runs])).order_by(StoredReport.number)
-                ).all()
-                if runs
-                else []
-            )
+            rows = session.scalars(
+                select(StoredReport)
+                .join(Run, Run.id == StoredReport.run_id)
+                .where(Run.tenant == tenant, Run.status == DONE)
+                .order_by(StoredReport.number)
+                .options(defer(StoredReport.body, raiseload=True))
+            ).all()
         by_run: dict[str, list[StoredReport]] = {}
         for row in rows:
             by_run.setdefault(row.run_id, []).append(row)
