@@ -19,14 +19,12 @@ from tests.servers import QUICK, ended, serving, started, until
 SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
 
 
-def large_log(tasks: int = 150_000) -> bytes:
-    """A log that takes some seconds to analyse."""
+def slow_log(seconds: int, mark: str = "") -> bytes:
+    """A log that takes some seconds to read, since most of its lines say nothing that is known."""
     from backports import zstd
 
-    lines = zstd.decompress(SAMPLE.read_bytes()).splitlines(keepends=True)
-    end = next(line for line in lines if b'"SparkListenerTaskEnd"' in line)
-    at = next(n for n, line in enumerate(lines) if b'"SparkListenerStageCompleted"' in line)
-    return b"".join([*lines[:at], end * tasks, *lines[at:]])
+    unknown = b'{"Event":"SparkListenerOfAnotherWorld%s"}\n' % mark.encode()
+    return zstd.decompress(SAMPLE.read_bytes()) + unknown * (400_000 * seconds)
 
 
 def processes(parent: int) -> list[int]:
@@ -54,7 +52,7 @@ def is_running(client: httpx.Client, run_id: str) -> bool:
 
 def test_j1_a_killed_server_loses_nothing(home: Path) -> None:
     with serving(home, **QUICK) as (client, process):
-        run = send(client, large_log())
+        run = send(client, slow_log(2))
         until(lambda: is_running(client, run))
         analysts = until(lambda: processes(process.pid))
         process.kill()
@@ -67,15 +65,14 @@ def test_j1_a_killed_server_loses_nothing(home: Path) -> None:
         assert names.count("running") == 2
         assert names.count("done") == 1
         assert client.get(f"/api/v1/runs/{run}/report").status_code == 200
-    assert list((home / "work").iterdir()) == [] or time.time() > 0
 
 
 def test_j1_a_killed_workers_job_is_finished_elsewhere(home: Path) -> None:
     with serving(home, **QUICK, SPARK_COPILOT_ANALYSIS_CONCURRENCY="1") as (client, server):
-        busy = send(client, large_log(200_000))
+        busy = send(client, slow_log(2, "A"))
         until(lambda: is_running(client, busy))
         with started(home, ["worker"], **QUICK) as worker:
-            run = send(client, large_log(120_000))
+            run = send(client, slow_log(2, "B"))
             until(lambda: is_running(client, run))
             worker.send_signal(signal.SIGKILL)
             worker.wait()
@@ -119,7 +116,7 @@ def test_j4_a_poison_log_ends_and_the_queue_moves_on(service: Service, monkeypat
 
 
 def test_j4_an_analysis_that_is_killed_is_tried_again(service: Service) -> None:
-    run = queued(service, large_log(60_000))
+    run = queued(service, slow_log(2))
     service.start()
     first = until(lambda: [p for p in processes(os.getpid()) if b"analysis_process" in Path(f"/proc/{p}/cmdline").read_bytes()])
     until(lambda: status(service, run) == "running")
@@ -129,7 +126,7 @@ def test_j4_an_analysis_that_is_killed_is_tried_again(service: Service) -> None:
 
 
 def test_j12_cancel_ends_the_process(service: Service) -> None:
-    run = queued(service, large_log(400_000))
+    run = queued(service, slow_log(6))
     service.start()
     until(lambda: status(service, run) == "running")
     service.queue.cancel(LOCAL_TENANT, run)
@@ -139,7 +136,7 @@ def test_j12_cancel_ends_the_process(service: Service) -> None:
 
 def test_j13_a_stopped_server_gives_its_jobs_back(home: Path) -> None:
     with serving(home) as (client, process):  # with the usual lease of half a minute, which nobody waits for
-        run = send(client, large_log(400_000))
+        run = send(client, slow_log(6))
         until(lambda: is_running(client, run))
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -153,7 +150,7 @@ def test_j13_a_stopped_server_gives_its_jobs_back(home: Path) -> None:
 
 def test_analyses_that_take_too_long_end(home: Path) -> None:
     service = Service(Settings(home=home, analysis_wall_seconds=1))
-    run = queued(service, large_log(600_000))
+    run = queued(service, slow_log(6))
     service.start()
     until(lambda: status(service, run) == "failed")
     error = service.repository.run(LOCAL_TENANT, run).error
