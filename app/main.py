@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from spark_copilot.app.api import analyze, errors, event_logs, feedback, gate, knowledge, replays, reports, runs
+from spark_copilot.app.api import analyze, errors, event_logs, feedback, gate, knowledge, replays, reports, runs, uploads
 from spark_copilot.app.api.caller import caller
 from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
     app.state.service = service
     errors.install(app)
     store = AllRuns(service, HistoryStore(log_dir) if log_dir is not None else None)
-    for noun in (analyze, event_logs, runs, reports, replays, feedback):
+    for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback):
         app.include_router(noun.router(service), dependencies=[Depends(caller)])
     app.include_router(gate.router(), dependencies=[Depends(caller)])
     app.include_router(knowledge.router(place_of(settings), store), dependencies=[Depends(caller)])

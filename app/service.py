@@ -11,6 +11,7 @@ from spark_copilot.storage.database import Database
 from spark_copilot.storage.job_queue import JobQueue
 from spark_copilot.storage.metadata_repository import MetadataRepository
 from spark_copilot.storage.metrics_repository import MetricsRepository
+from spark_copilot.storage.upload_repository import UploadRepository
 
 
 class Service:
@@ -51,6 +52,11 @@ class Service:
         return MetricsRepository(self.database)
 
     @property
+    def uploads(self) -> UploadRepository:
+        """Resumable uploads."""
+        return UploadRepository(self.database)
+
+    @property
     def queue(self) -> JobQueue:
         """The jobs."""
         return JobQueue(self.database, lease_ms=round(self.settings.job_lease_seconds * 1000))
@@ -59,7 +65,7 @@ class Service:
         """Open the database and begin to work; once."""
         with self._lock:
             if self._worker is None and not self.stopping.is_set() and self.work:
-                self._worker = Worker(self.settings, self.queue, self.repository, self.files, self.analyser)
+                self._worker = Worker(self.settings, self.queue, self.repository, self.uploads, self.files, self.analyser)
                 self._worker.start(warm=self.warm)
 
     def wake(self) -> None:

@@ -20,6 +20,7 @@ from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.storage.job_queue import Claim, JobQueue
 from spark_copilot.storage.metadata_repository import Analysed, MetadataRepository
+from spark_copilot.storage.upload_repository import UploadRepository
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,17 @@ class _Active:
 class Worker:
     """Runs in threads of its own until `stop`. Several workers, on one machine or many, share one database and one home folder."""
 
-    def __init__(self, settings: Settings, queue: JobQueue, repository: MetadataRepository, files: Files, analyser: str) -> None:
-        self.settings, self.queue, self.repository, self.files, self.analyser = settings, queue, repository, files, analyser
+    def __init__(
+        self,
+        settings: Settings,
+        queue: JobQueue,
+        repository: MetadataRepository,
+        uploads: UploadRepository,
+        files: Files,
+        analyser: str,
+    ) -> None:
+        self.settings, self.queue, self.repository, self.uploads, self.files = settings, queue, repository, uploads, files
+        self.analyser = analyser
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._active: dict[str, _Active] = {}
         self._idle: list[Analyst] = []
@@ -103,7 +113,7 @@ class Worker:
                     self.queue.sweep()
                 if now - tidied >= TIDY_SECONDS or not tidied:
                     tidied = now
-                    self.files.sweep(self.repository.files_in_use(), older_than_seconds=self.settings.upload_expires_seconds)
+                    self._tidy()
                 while self._busy() < self.settings.analysis_concurrency and not self._stopping.is_set():
                     claim = self.queue.claim(self.name)
                     if claim is None:
@@ -119,6 +129,13 @@ class Worker:
                 log.exception("a fault of the worker; it goes on")
                 self._stopping.wait(1.0)
             self._wake.wait(POLL_SECONDS)
+
+    def _tidy(self) -> None:
+        """Remove what nobody waits for any more."""
+        for file in self.uploads.expired():
+            self.files.remove(file)
+        in_use = self.repository.files_in_use() | self.uploads.files()
+        self.files.sweep(in_use, older_than_seconds=self.settings.upload_expires_seconds)
 
     def _beat(self) -> None:
         """Hold every job, and end the analyses that are not ours any more or take too long."""

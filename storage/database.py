@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Engine, create_engine, event, make_url, selec
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import OperationalError as SqlOperationalError
+from sqlalchemy.exc import TimeoutError as SqlTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.functions import FunctionElement
@@ -85,6 +86,8 @@ class Database:
                 yield session
         except DBAPIError as error:
             raise _unavailable(error) from error
+        except SqlTimeoutError as error:
+            raise DatabaseUnavailable("every connection to the database is in use", hint="try again in a moment") from error
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run the work in one transaction, again when another transaction stood in the way. So it must only touch the session.
@@ -100,6 +103,8 @@ class Database:
                 if attempt == TRIES or not _worth_retrying(error):
                     raise _unavailable(error) from error
                 time.sleep(random.uniform(0.02, 0.05) * 2**attempt)
+            except SqlTimeoutError as error:
+                raise DatabaseUnavailable("every connection to the database is in use", hint="try again in a moment") from error
         raise AssertionError("unreachable")
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ from spark_copilot.storage.models import (
     StoredReport,
     TableSeen,
 )
+from spark_copilot.storage.upload_repository import advance
 
 MAX_BODY_BYTES = 8 << 20
 """Packed reports up to this size lie in the database; larger ones stay in the results folder, and the row says so by having no body."""
@@ -81,13 +82,17 @@ class MetadataRepository:
         analyser: str,
         filename: str | None = None,
         idempotency_key: str | None = None,
+        upload: tuple[str, int] | None = None,
     ) -> Added:
         """A run for these bytes and the job that analyses them; the tenant's old run when it has these bytes already.
 
         A run that failed, was cancelled, or was made by another version of the program is queued again.
 
+        With `upload` (its id, and the bytes it had before its last chunk) that resumable upload ends in the same transaction.
+
         Raises:
             KeyReused: the idempotency key came with other bytes before.
+            WrongOffset: the upload was written to by somebody else meanwhile.
         """
 
         def work(session: Session) -> Added:
@@ -108,6 +113,9 @@ class MetadataRepository:
             if fresh:
                 run.original = original
                 enqueue(session, run, max_attempts=self.max_attempts)
+            if upload is not None:
+                session.flush()
+                advance(session, *upload, size_bytes, run.id)
             if idempotency_key is not None:
                 session.flush()
                 session.add(

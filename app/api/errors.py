@@ -21,11 +21,13 @@ from spark_copilot.rules_engine.errors import (
     Unavailable,
     UsageError,
 )
+from spark_copilot.storage.upload_repository import UploadGone
 
 log = logging.getLogger(__name__)
 
 STATUS: tuple[tuple[type[CopilotError], int], ...] = (
     (LimitExceeded, 413),
+    (UploadGone, 410),
     (NotFound, 404),
     (UploadIdle, 408),
     (UploadBroken, 400),
@@ -64,8 +66,11 @@ _DESCRIBED = {
     408: "nothing was sent for too long",
     409: "it does not go with the state of things",
     410: "it is gone",
+    412: "the protocol version is not known",
     413: "larger than the limit",
+    415: "the content type is wrong",
     422: "not readable as what it should be",
+    460: "the chunk is not what its checksum says",
     503: "the database does not answer",
     507: "no room left",
 }

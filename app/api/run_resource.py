@@ -111,19 +111,23 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def accept(service: Service, tenant: str, received: Received, key: str | None) -> Run:
-    """Make a run of what was received. When this returns, the log and its job survive whatever happens to the server."""
-    kept = service.files.keep(received.part)
-    used = False
+def accept(service: Service, tenant: str, received: Received, key: str | None, *, upload: tuple[str, int] | None = None) -> Run:
+    """Make a run of what was received. When this returns, the log and its job survive whatever happens to the server.
+
+    `upload`: the resumable upload that this ends, and the bytes it had before its last chunk.
+    """
+    kept = service.files.keep(received.part) if upload is None else service.files.kept(received.part)
     try:
         added = service.repository.add_run(
             tenant, content_hash=received.sha256, size_bytes=received.size, original=kept, analyser=service.analyser,
-            filename=received.filename, idempotency_key=key,
+            filename=received.filename, idempotency_key=key, upload=upload,
         )  # fmt: skip
-        used = added.fresh
-    finally:
-        if not used:
+    except BaseException:
+        if upload is None:  # the last chunk of a resumable upload can be sent again
             service.files.remove(kept)
+        raise
+    if not added.fresh:
+        service.files.remove(kept)
     service.wake()
     return added.run
 
