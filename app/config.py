@@ -34,6 +34,23 @@ class Settings(BaseSettings):
         None,
         description="Price list for money: a name, NAME:MACHINE, or a file of your own (docs/cost.md). Absent: reports give time only.",
     )
+    max_form_bytes: PositiveInt = Field(
+        100 * 2**20, description="Largest upload accepted as a multipart form; larger logs are sent as the body itself."
+    )
+    upload_idle_seconds: PositiveInt = Field(60, description="An upload that sends nothing for this long is dropped.")
+    upload_expires_seconds: PositiveInt = Field(86_400, description="A resumable upload that is not finished is forgotten after this long.")
+    keep_originals: bool = Field(
+        False, description="Keep uploaded logs after they are analysed, redacted. Else only the run tables are kept."
+    )
+    answer_within_seconds: float = Field(8.0, ge=0, description="How long POST /analyze/job waits for the report before it answers 202.")
+    analysis_concurrency: PositiveInt = Field(2, description="Logs that one worker analyses at the same time.")
+    analysis_memory_bytes: PositiveInt = Field(6 * 2**30, description="Address space of the process that analyses one log.")
+    analysis_cpu_seconds: PositiveInt = Field(7_200, description="Processor time that the analysis of one log may take.")
+    analysis_wall_seconds: PositiveInt = Field(10_800, description="Time that the analysis of one log may take.")
+    job_attempts: PositiveInt = Field(3, description="Times a log is tried whose analysis crashed or whose worker was lost.")
+    job_lease_seconds: float = Field(30.0, gt=0, description="A worker that is not heard of for this long has lost its jobs.")
+    job_heartbeat_seconds: float = Field(10.0, gt=0, description="How often a worker says that it holds its jobs; well below the lease.")
+    job_sweep_seconds: float = Field(10.0, gt=0, description="How often a worker looks for jobs that others have lost.")
     cards_folder: Path | None = Field(None, description="A folder of your own topic cards; a card with the id of ours replaces it.")
     chroma_url: str | None = Field(
         None, description="A Chroma server for the index, shared by several replicas. Absent: a folder of the home."

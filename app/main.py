@@ -1,15 +1,20 @@
 """The FastAPI application, put together from its nouns."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from spark_copilot.app.api import analyze, errors, gate, knowledge, partition
-from spark_copilot.app.api.monitoring import HistoryStore, monitoring_router
+from spark_copilot.app.api import analyze, errors, event_logs, feedback, gate, knowledge, partition, replays, reports, runs, uploads
+from spark_copilot.app.api.caller import caller
+from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
+from spark_copilot.app.service import Service
 from spark_copilot.app.wiring import place_of
 
 
@@ -20,23 +25,37 @@ class Health(BaseModel):
     version: str
 
 
-def create_app(settings: Settings | None = None, log_dir: Path | None = None) -> FastAPI:
-    """The application for these settings; those of the environment when none are given. With `log_dir` it is also a history server over that directory."""
+def create_app(settings: Settings | None = None, log_dir: Path | None = None, *, warm: bool = False) -> FastAPI:
+    """The application for these settings; those of the environment when none are given. With `log_dir` it is also a history server over that directory.
+
+    `warm`: have a process ready before the first log comes.
+    """
     settings = settings or load()
     release = version("spark-intelligence-copilot")
+    service = Service(settings, warm=warm)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        del app
+        await run_in_threadpool(service.start)
+        yield
+        await run_in_threadpool(service.stop)
+
     app = FastAPI(
+        lifespan=lifespan,
         title="Spark Intelligence Copilot",
         version=release,
         summary="Hand it a Spark event log: it says what is wrong, what each fix is worth, and what to change.",
     )
+    app.state.service = service
     errors.install(app)
-    store = HistoryStore(log_dir) if log_dir is not None else None
-    app.include_router(analyze.router(settings))
-    app.include_router(partition.router())
-    app.include_router(gate.router())
-    app.include_router(knowledge.router(place_of(settings), store))
-    if store is not None:
-        app.include_router(monitoring_router(store), prefix="/api/v1")
+    store = AllRuns(service, HistoryStore(log_dir) if log_dir is not None else None)
+    for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback):
+        app.include_router(noun.router(service), dependencies=[Depends(caller)])
+    for pure in (partition, gate):
+        app.include_router(pure.router(), dependencies=[Depends(caller)])
+    app.include_router(knowledge.router(place_of(settings), store), dependencies=[Depends(caller)])
+    app.include_router(monitoring_router(store), prefix="/api/v1", dependencies=[Depends(caller)])
 
     @app.get("/health", tags=["health"])
     def health() -> Health:

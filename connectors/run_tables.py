@@ -122,6 +122,25 @@ def read_tables(folder: Path) -> AppRun:
     )
 
 
+def read_application(folder: Path) -> Application:
+    """Name, span and user of the run that was written there, without the rest.
+
+    Raises:
+        NotFound: no tables in that folder.
+        UnusableTables: of another version, or damaged.
+    """
+    file = folder / "run.parquet"
+    if not file.is_file():
+        raise NotFound(f"{folder}: no run tables")
+    try:
+        with contextlib.closing(duckdb.connect(":memory:")) as con:
+            if _version(con, file) != str(VERSION):
+                raise UnusableTables(f"{folder}: run tables of another version")
+            return msgspec.json.decode(_load(con, file)["record"][0], type=_Record).app
+    except (duckdb.Error, msgspec.MsgspecError, KeyError, IndexError) as error:
+        raise UnusableTables(f"{folder}: damaged run tables ({str(error).splitlines()[0][:200]})") from error
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a log: a file's bytes, or names and bytes of a directory's files in order."""
     digest = hashlib.sha256()

@@ -78,6 +78,19 @@ class Unavailable(CopilotError):
     code = "unavailable"
 
 
+class StorageFull(Unavailable):
+    """There is no room to keep what was sent."""
+
+    code = "storage-full"
+    hint = "Free space under SPARK_COPILOT_HOME, or send it later."
+
+
+class Conflict(CopilotError):
+    """What is asked does not go with the state of things; it may later."""
+
+    code = "conflict"
+
+
 class MissingFact(CopilotError):
     """A rule needs a column that this log does not have; the rule abstains and the report says so."""
 

@@ -1,9 +1,15 @@
 """Fixtures for every test: a home of its own, the shared logs when they are there, real parts or a clear skip."""
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from spark_copilot.storage import migrate
+from spark_copilot.storage.database import Database
+from tests.postgres import binaries, server
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SPARK_COPILOT_SHARED", ROOT.parent / "shared"))
@@ -37,3 +43,42 @@ def spark_python() -> Path:
             pytest.fail(missing)
         pytest.skip(missing)
     return found[-1]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server without a database name. Tests that use it belong to the xdist group `postgres`, so that one is started."""
+    folder = binaries()
+    if folder is None:
+        missing = "PostgreSQL is not installed (Debian: postgresql)"
+        if os.environ.get("REQUIRE_POSTGRES") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with server(folder) as url:
+        yield url
+
+
+ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("postgres")))
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/test.db"
+    base: str = request.getfixturevalue("postgres")
+    name = f"t{secrets.token_hex(6)}"
+    import psycopg
+
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"{base}/{name}"
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database of each kind."""
+    opened = Database(database_url, tmp_path)
+    migrate.upgrade(opened)
+    yield opened
+    opened.close()

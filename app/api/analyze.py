@@ -1,72 +1,90 @@
 """`POST /api/v1/analyze/job`: a log as the body, the report as the answer."""
 
-import tempfile
-from pathlib import Path
+import asyncio
+import json
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from starlette.formparsers import MultiPartException
 
-from spark_copilot.app.config import Settings
-from spark_copilot.rules_engine.errors import BadInput, LimitExceeded, NotAnEventLog
+from spark_copilot.app.api.caller import CallerDep
+from spark_copilot.app.api.errors import problems
+from spark_copilot.app.api.event_logs import BODY
+from spark_copilot.app.api.receive import Received, receive
+from spark_copilot.app.api.run_resource import RunResource, accept, finished, idempotency_key, location, stored_report
+from spark_copilot.app.service import Service
 from spark_copilot.rules_engine.findings import Report
+from spark_copilot.storage.models import FINISHED, Run
+
+ASK_SECONDS = 0.05
+MAX_REQUEST_BYTES = 64 << 10
+_JSON: dict[str, Any] = {
+    "application/json": {"schema": {"type": "object", "required": ["run_id"], "properties": {"run_id": {"type": "string"}}}}
+}
 
 
-def router(settings: Settings) -> APIRouter:
+def router(service: Service) -> APIRouter:
     """The analyze noun."""
     api = APIRouter(prefix="/api/v1/analyze", tags=["analyze"])
 
     @api.post(
         "/job",
         response_model=Report,
-        summary="Analyse one event log",
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        summary="Analyse one event log, or ask for the report of a run",
+        openapi_extra={"requestBody": BODY | {"content": BODY["content"] | _JSON}},
+        responses={
+            202: {"model": RunResource, "description": "It takes longer: the run, with its address in Location."},
+            **problems(400, 404, 408, 409, 413, 422, 503, 507),
         },
-        responses={413: {"description": "larger than the limit"}, 422: {"description": "not an event log"}},
     )
-    async def job(request: Request) -> Response:
-        """The body is the log, plain or compressed, or a multipart form with one file. Answers the report of its first application."""
-        with tempfile.TemporaryDirectory(prefix="spark-copilot-") as folder:
-            path = Path(folder, "upload")
-            await _receive(request, path, settings.max_upload_bytes)
-            if not path.stat().st_size:
-                raise NotAnEventLog("the request's body", "it is empty")
-            report = await run_in_threadpool(_first, path)
-        return Response(report.model_dump_json(by_alias=True), media_type="application/json")
+    async def job(request: Request, who: CallerDep) -> Response:
+        """A body that is one JSON object with `run_id` means that run; anything else is a log, or a form with one file.
+
+        Answers the report of the log's first application, or 202 with the run when that takes more than some seconds.
+        """
+        key = idempotency_key(request)
+        received = await receive(request, service.files, service.settings)
+        asked = _asked(received)
+        if asked is not None:
+            received.part.unlink(missing_ok=True)
+            run = await run_in_threadpool(service.repository.run, who.tenant, asked)
+        else:
+            run = await run_in_threadpool(accept, service, who.tenant, received, key)
+        run = await _settled(service, run)
+        headers = {"Location": location(run.id)}
+        if run.status not in FINISHED:
+            resource = RunResource.of(run).model_dump_json()
+            return Response(resource, status_code=202, media_type="application/json", headers=headers)
+        return Response(await run_in_threadpool(_first, service, run), media_type="application/json", headers=headers)
 
     return api
 
 
-def _first(path: Path) -> Report:
-    from spark_copilot.orchestration.analyse import analyze
-
-    return analyze(path)
-
-
-async def _receive(request: Request, path: Path, limit: int) -> None:
-    """The body into a file, piece by piece, never more than the limit; of a form the first file."""
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        try:
-            async with request.form(max_files=1, max_fields=10) as form:
-                upload: Any = next((v for v in form.values() if not isinstance(v, str)), None)
-                if upload is None:
-                    raise BadInput("the form holds no file")
-                with path.open("wb") as out:
-                    while piece := await upload.read(1 << 20):
-                        _within(out.tell() + len(piece), limit)
-                        out.write(piece)
-        except (MultiPartException, AssertionError) as error:
-            raise BadInput(f"the form cannot be read: {error}") from error
-        return
-    with path.open("wb") as out:
-        async for piece in request.stream():
-            _within(out.tell() + len(piece), limit)
-            out.write(piece)
+async def _settled(service: Service, run: Run) -> Run:
+    """The run, when it has ended or the patience has."""
+    until = time.monotonic() + service.settings.answer_within_seconds
+    while run.status not in FINISHED and time.monotonic() < until and not service.stopping.is_set():
+        await asyncio.sleep(ASK_SECONDS)
+        run = await run_in_threadpool(service.repository.run, run.tenant, run.id)
+    return run
 
 
-def _within(size: int, limit: int) -> None:
-    if size > limit:
-        raise LimitExceeded(f"the log is larger than {limit} bytes")
+def _first(service: Service, run: Run) -> bytes:
+    done = finished(service, run.tenant, run.id)
+    assert done.results is not None
+    return service.repository.report_text(stored_report(service, run.tenant, run.id, None), service.files.path(done.results))
+
+
+def _asked(received: Received) -> str | None:
+    """The run id of a body that is a request, not a log."""
+    if received.size > MAX_REQUEST_BYTES:
+        return None
+    try:
+        body = json.loads(received.part.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(body, dict) and isinstance(body.get("run_id"), str) and "Event" not in body:
+        return str(body["run_id"])
+    return None

@@ -1,22 +1,42 @@
 """Expected failures as RFC 9457 problem documents: {type, title, status, detail, code, hint}."""
 
 import logging
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from spark_copilot.rules_engine.errors import AuthError, BadInput, CopilotError, LimitExceeded, NotFound, Unavailable, UsageError
+from spark_copilot.app.api.receive import BadForm, UploadBroken, UploadIdle
+from spark_copilot.rules_engine.errors import (
+    AuthError,
+    BadInput,
+    Conflict,
+    CopilotError,
+    LimitExceeded,
+    NotFound,
+    StorageFull,
+    Unavailable,
+    UsageError,
+)
+from spark_copilot.storage.upload_repository import UploadGone
 
 log = logging.getLogger(__name__)
 
 STATUS: tuple[tuple[type[CopilotError], int], ...] = (
     (LimitExceeded, 413),
+    (UploadGone, 410),
     (NotFound, 404),
+    (UploadIdle, 408),
+    (UploadBroken, 400),
+    (BadForm, 400),
     (UsageError, 400),
+    (Conflict, 409),
     (BadInput, 422),
     (AuthError, 401),
+    (StorageFull, 507),
     (Unavailable, 503),
 )
 
@@ -27,6 +47,42 @@ def problem(status: int, title: str, detail: str, code: str, hint: str = "") -> 
     if hint:
         body["hint"] = hint
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document; `code` is stable, the sentences are not."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str = Field(examples=["not-an-event-log"])
+    hint: str | None = None
+
+
+_DESCRIBED = {
+    400: "the request does not make sense",
+    404: "there is no such thing",
+    408: "nothing was sent for too long",
+    409: "it does not go with the state of things",
+    410: "it is gone",
+    412: "the protocol version is not known",
+    413: "larger than the limit",
+    415: "the content type is wrong",
+    422: "not readable as what it should be",
+    460: "the chunk is not what its checksum says",
+    503: "the database does not answer",
+    507: "no room left",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these problems."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"model": Problem, "description": _DESCRIBED[status], "content": {"application/problem+json": schema}}
+        for status in statuses
+    }
 
 
 def install(app: FastAPI) -> None:

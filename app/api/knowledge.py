@@ -5,22 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from spark_copilot.app.api.monitoring import HistoryStore
-from spark_copilot.orchestration.analyse import analyse_run, read
+from spark_copilot.app.api.monitoring import AllRuns
+from spark_copilot.orchestration.analyse import analyse_run
 from spark_copilot.orchestration.ask import AskAnswer, KnowledgePlace, SearchAnswer, ask, search
-from spark_copilot.rules_engine.errors import NotFound
 
 
 class Question(BaseModel):
-    """What is asked; `run_id` is an application of the served log directory."""
+    """What is asked; `run_id` is an uploaded run, or an application of the served log directory."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: str = Field(min_length=1, max_length=4_000, examples=["why is my job slow?"])
-    run_id: str | None = Field(None, description="Application id, for questions about a run.")
+    run_id: str | None = Field(None, description="Run or application id, for questions about a run.")
 
 
-def router(place: KnowledgePlace, store: HistoryStore | None) -> APIRouter:
+def router(place: KnowledgePlace, store: AllRuns) -> APIRouter:
     """The search and ask nouns."""
     api = APIRouter(prefix="/api/v1", tags=["knowledge"])
 
@@ -34,9 +33,7 @@ def router(place: KnowledgePlace, store: HistoryStore | None) -> APIRouter:
         """An answer of at most 200 words. Numbers come only from the run's report, keys only from Spark's catalog."""
         if asked.run_id is None:
             return ask(asked.question, place)
-        if store is None:
-            raise NotFound(f"no run {asked.run_id!r}: the server has no log directory", hint="start it with serve --log-dir DIR")
-        run = read(store.attempt(asked.run_id, None).log)
+        run = store.run(asked.run_id)
         return ask(asked.question, place, run=run, report=analyse_run(run))
 
     return api

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from spark_copilot.rules_engine.errors import AuthError, BadInput, CopilotError, NotFound, Unavailable, UsageError
+from spark_copilot.rules_engine.errors import AuthError, BadInput, Conflict, CopilotError, NotFound, Unavailable, UsageError
 
 
 class Exit(IntEnum):
@@ -20,6 +20,7 @@ class Exit(IntEnum):
 
 _CODES: tuple[tuple[type[CopilotError], Exit], ...] = (
     (UsageError, Exit.USAGE),
+    (Conflict, Exit.USAGE),
     (BadInput, Exit.INPUT),
     (NotFound, Exit.INPUT),
     (AuthError, Exit.AUTH),

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "Rules of your own: a new one ready to fill in."),
     "scrub": ("scrub", "Make an event log that may be shared: same findings, no names."),
     "serve": ("serve", "Serve the API on this machine."),
+    "worker": ("worker", "Analyse uploaded logs beside the server, for more at the same time."),
+    "db": ("db", "The database: upgrade, downgrade, current."),
     "config": ("config", "Show the settings in force."),
 }
 """Name -> (module under app/cli, one line for `--help`). A module holds `command` (a function) or `app` (a Typer of subcommands)."""

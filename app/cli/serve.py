@@ -9,6 +9,9 @@ import typer
 from spark_copilot.app.config import load
 from spark_copilot.rules_engine.errors import NotFound, UsageError
 
+GRACE_SECONDS = 10
+"""Requests under way get this long when the server is stopped; analyses go back to the queue at once."""
+
 
 def command(
     host: Annotated[str | None, typer.Option(help="Address to bind; must be loopback while there are no API keys.")] = None,
@@ -29,7 +32,16 @@ def command(
             f"{address} is not a loopback address, and there are no API keys",
             hint="bind 127.0.0.1 and put a proxy with access control before it",
         )
-    uvicorn.run(create_app(settings, log_dir), host=address, port=port or settings.port, log_level="warning", access_log=False)
+    app = create_app(settings, log_dir, warm=True)
+    _ = app.state.service.database  # a database that cannot be opened is told here, in one sentence
+    uvicorn.run(
+        app,
+        host=address,
+        port=port or settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,5 +1,6 @@
 """The API in process: a log in, the same report out as on the command line, and problems as documents."""
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +16,9 @@ SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
 
 
 @pytest.fixture
-def client() -> TestClient:
-    return TestClient(create_app(), raise_server_exceptions=False)
+def client() -> Iterator[TestClient]:
+    with TestClient(create_app(), raise_server_exceptions=False) as client:
+        yield client
 
 
 def test_health(client: TestClient) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from spark_copilot.app.api.monitoring import executors, jobs, listing, sql, stages
 from spark_copilot.app.api.monitoring.environment import environment_json
-from spark_copilot.app.api.monitoring.store import HistoryStore, application_json, attempt_json
+from spark_copilot.app.api.monitoring.store import Store, application_json, attempt_json
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.rules_engine.errors import BadInput, CopilotError, NotFound, UsageError
 
@@ -56,7 +56,7 @@ class _SparkRoute(APIRoute):
         return handler
 
 
-def monitoring_router(store: HistoryStore) -> APIRouter:
+def monitoring_router(store: Store) -> APIRouter:
     """All routes over one store."""
     router = APIRouter(route_class=_SparkRoute, default_response_class=Answer, tags=["Spark monitoring API"])
 
@@ -115,7 +115,7 @@ def monitoring_router(store: HistoryStore) -> APIRouter:
     return router
 
 
-def _add(router: APIRouter, prefix: str, store: HistoryStore) -> None:
+def _add(router: APIRouter, prefix: str, store: Store) -> None:
     """The routes of one attempt, which the attempt id may name."""
 
     def totals(request: Request) -> Totals:
@@ -264,7 +264,7 @@ def _add(router: APIRouter, prefix: str, store: HistoryStore) -> None:
         return _zipped(store, app_id, attempt_id)
 
 
-def _zipped(store: HistoryStore, app_id: str, attempt_id: str | None) -> Response:
+def _zipped(store: Store, app_id: str, attempt_id: str | None) -> Response:
     every = store.attempts().get(app_id, [])
     wanted = [a for a in every if attempt_id is None or a.app.attempt == attempt_id]
     if not wanted:
@@ -272,12 +272,15 @@ def _zipped(store: HistoryStore, app_id: str, attempt_id: str | None) -> Respons
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for attempt in wanted:
-            if attempt.log.is_dir():
-                for file in sorted(attempt.log.iterdir()):
+            log = attempt.download or attempt.log
+            if not log.exists():
+                raise NotFound(f"The event log of {app_id} was not kept")
+            if log.is_dir():
+                for file in sorted(log.iterdir()):
                     if file.is_file() and not file.name.startswith("."):
-                        archive.write(file, f"{attempt.log.name}/{file.name}")
+                        archive.write(file, f"{log.name}/{file.name}")
             else:
-                archive.write(attempt.log, attempt.log.name)
+                archive.write(log, log.name)
     name = f"eventLogs-{app_id}" + (f"-{attempt_id}" if attempt_id else "") + ".zip"
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
     return Response(out.getvalue(), media_type="application/octet-stream", headers={"Content-Disposition": f"attachment; filename={safe}"})

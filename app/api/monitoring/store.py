@@ -3,9 +3,10 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, moment
@@ -26,6 +27,79 @@ class Attempt:
     log: Path
     stamp: tuple[int, int]
     """Bytes and last change (ns) of the log when it was read."""
+    download: Path | None = None
+    """What is handed out as the log, when it is another file than `log`."""
+
+
+class Store(Protocol):
+    """Where the monitoring routes find applications."""
+
+    def attempts(self) -> dict[str, list[Attempt]]:
+        """Attempts by application id, the newest first, in the order of the listing: the application that ended last first."""
+        ...
+
+    def attempt(self, app_id: str, attempt_id: str | None) -> Attempt:
+        """The attempt; without an attempt id the application's newest.
+
+        Raises:
+            NotFound: no such application or attempt.
+        """
+        ...
+
+    def totals(self, app_id: str, attempt_id: str | None) -> Totals:
+        """The run of an attempt.
+
+        Raises:
+            NotFound: no such application.
+            CopilotError: it cannot be read.
+        """
+        ...
+
+
+class KeptRuns:
+    """The runs asked for last, in memory. Not safe for threads by itself."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[Hashable, tuple[tuple[int, int], Totals]] = OrderedDict()
+
+    def get(self, key: Hashable, stamp: tuple[int, int]) -> Totals | None:
+        """The run, if it is still the one with this stamp."""
+        known = self._runs.get(key)
+        if known is None or known[0] != stamp:
+            return None
+        self._runs.move_to_end(key)
+        return known[1]
+
+    def put(self, key: Hashable, stamp: tuple[int, int], totals: Totals) -> None:
+        """Keep a run; those asked for longest ago make room."""
+        self._runs[key] = (stamp, totals)
+        self._runs.move_to_end(key)
+        while len(self._runs) > 1 and sum(len(t.run.tasks) for _, t in self._runs.values()) > MAX_KEPT_TASKS:
+            self._runs.popitem(last=False)
+
+
+def listed(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+    """Attempts as `Store.attempts` answers; of two with the same names the one that changed last."""
+    found: dict[str, dict[str | None, Attempt]] = {}
+    for attempt in attempts:
+        same = found.setdefault(attempt.app.id, {})
+        known = same.get(attempt.app.attempt)
+        if known is None or known.stamp[1] <= attempt.stamp[1]:
+            same[attempt.app.attempt] = attempt
+    by_id = {app: sorted(every.values(), key=lambda a: a.app.started_ms, reverse=True) for app, every in found.items()}
+    return dict(sorted(by_id.items(), key=lambda item: item[1][0].app.ended_ms, reverse=True))
+
+
+def pick(attempts: dict[str, list[Attempt]], app_id: str, attempt_id: str | None) -> Attempt:
+    """One of them.
+
+    Raises:
+        NotFound: no such application or attempt.
+    """
+    found = next((a for a in attempts.get(app_id, []) if attempt_id is None or a.app.attempt == attempt_id), None)
+    if found is None:
+        raise NotFound(f"no such app: {app_id}" + (f"/{attempt_id}" if attempt_id else ""))
+    return found
 
 
 class HistoryStore:
@@ -34,7 +108,7 @@ class HistoryStore:
     def __init__(self, log_dir: Path, *, limits: ReadLimits | None = None) -> None:
         self.log_dir, self.limits = log_dir, limits or ReadLimits()
         self._logs: dict[Path, tuple[tuple[int, int], list[Attempt]]] = {}
-        self._runs: OrderedDict[tuple[str, str | None], tuple[tuple[int, int], Totals]] = OrderedDict()
+        self._kept = KeptRuns()
         self._scanned = 0.0
         self._lock = threading.RLock()
 
@@ -42,15 +116,7 @@ class HistoryStore:
         """Attempts by application id, the newest first, in the order of the listing: the application that ended last first."""
         with self._lock:
             self._scan()
-            found: dict[str, dict[str | None, Attempt]] = {}
-            for _, attempts in self._logs.values():
-                for attempt in attempts:
-                    same = found.setdefault(attempt.app.id, {})
-                    known = same.get(attempt.app.attempt)
-                    if known is None or known.stamp[1] <= attempt.stamp[1]:
-                        same[attempt.app.attempt] = attempt
-        listed = {app: sorted(every.values(), key=lambda a: a.app.started_ms, reverse=True) for app, every in found.items()}
-        return dict(sorted(listed.items(), key=lambda item: item[1][0].app.ended_ms, reverse=True))
+            return listed(attempt for _, attempts in self._logs.values() for attempt in attempts)
 
     def attempt(self, app_id: str, attempt_id: str | None) -> Attempt:
         """The attempt; without an attempt id the application's newest.
@@ -58,11 +124,7 @@ class HistoryStore:
         Raises:
             NotFound: no log of that application or attempt.
         """
-        every = self.attempts().get(app_id, [])
-        found = next((a for a in every if attempt_id is None or a.app.attempt == attempt_id), None)
-        if found is None:
-            raise NotFound(f"no such app: {app_id}" + (f"/{attempt_id}" if attempt_id else ""))
-        return found
+        return pick(self.attempts(), app_id, attempt_id)
 
     def totals(self, app_id: str, attempt_id: str | None) -> Totals:
         """The run of an attempt, read when it is asked for first or has grown since.
@@ -74,10 +136,8 @@ class HistoryStore:
         attempt = self.attempt(app_id, attempt_id)
         key = (attempt.app.id, attempt.app.attempt)
         with self._lock:
-            known = self._runs.get(key)
-            if known is not None and known[0] == attempt.stamp:
-                self._runs.move_to_end(key)
-                return known[1]
+            if (known := self._kept.get(key, attempt.stamp)) is not None:
+                return known
             run = next(
                 (r for r in read_runs(attempt.log, limits=self.limits, detail=True) if (r.app.id, r.app.attempt) == key),
                 None,
@@ -85,10 +145,7 @@ class HistoryStore:
             if run is None:
                 raise NotFound(f"no such app: {app_id}")
             totals = Totals(run)
-            self._runs[key] = (attempt.stamp, totals)
-            self._runs.move_to_end(key)
-            while len(self._runs) > 1 and sum(len(t.run.tasks) for _, t in self._runs.values()) > MAX_KEPT_TASKS:
-                self._runs.popitem(last=False)
+            self._kept.put(key, attempt.stamp, totals)
             return totals
 
     def _scan(self) -> None:

@@ -1,0 +1,1 @@
+"""The service: logs in, runs and reports out."""
