@@ -170,6 +170,7 @@ class DeltaLimits:
     small_file_min: int = 50
     copied_ratio: float = 10.0  # rows rewritten unchanged / rows changed
     copied_min_rows: int = 100_000
+    rewrite_removable_ratio: float = 0.7  # of the rewriting tasks; a file is still opened to mark rows in it
     full_scan_min_files: int = 20
 
 

@@ -1,12 +1,15 @@
 """Delta tables, as far as plans and metrics tell: small files, scans that skip nothing, rewrites of rows that did not change."""
 
+import re
 from collections.abc import Iterator
 
-from spark_copilot.rules_engine.facts import AppRun
+import numpy as np
+
+from spark_copilot.rules_engine.facts import AppRun, PlanNode, SqlExecution
 from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Severity, Where
 from spark_copilot.rules_engine.limits import DeltaLimits
 from spark_copilot.rules_engine.plans import graph_of, metric
-from spark_copilot.rules_engine.profile import profile
+from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code
 from spark_copilot.rules_engine.rules.scans import Scan, filter_above, scans
@@ -93,15 +96,32 @@ def delta_full_scan(run: AppRun, limits: DeltaLimits) -> Iterator[Observation]:
         )
 
 
-_COPIED = ("number of target rows rewritten unmodified", "number of rows copied", "number of copied rows")
-_CHANGED = (
-    "number of updated rows",
-    "number of target rows updated",
-    "number of deleted rows",
-    "number of target rows deleted",
-    "number of rows updated",
-    "number of rows deleted",
-)
+_COPIED = re.compile(r"\brows?\b.*\b(?:copied|rewritten unmodified)$|\b(?:copied|unmodified) rows?$")
+_CHANGES = {word: re.compile(rf"\brows? {word}(?: by a matched clause)?$|\b{word} rows?$") for word in ("updated", "deleted")}
+"""How Delta's versions and platforms word their operation metrics: "number of rows updated.", "number of target rows updated", "number of updated rows"."""
+
+
+def _rows(execution: SqlExecution, node: PlanNode) -> tuple[int | None, int]:
+    """(rows copied or None, rows changed) as the operation's own node counts them. Rows a metric names twice are counted once."""
+    copied, changed = None, dict.fromkeys(_CHANGES, 0)
+    for m in node.metrics:
+        value = execution.metrics.get(m.accumulator)
+        name = m.name.lower().rstrip(". ")
+        if value is None or "touched" in name:
+            continue
+        if _COPIED.search(name):
+            copied = max(copied or 0, value)
+        for word, pattern in _CHANGES.items():
+            if pattern.search(name):
+                changed[word] = max(changed[word], value)
+    return copied, sum(changed.values())
+
+
+def _rewriting(run: AppRun, execution: SqlExecution, copied: int) -> list[Stage]:
+    """The stages that wrote the copied rows: of the operation itself or of the executions it started."""
+    own = {i for i, e in enumerate(run.sql) if execution.sql_id in (e.sql_id, e.root_id)}
+    stages = (profile(run).stage(row) for row in np.flatnonzero(np.isin(run.stages.sql_row, sorted(own))).tolist())
+    return [s for s in stages if s.n and int(s.column("output_records").sum()) >= copied // 2]
 
 
 @rule(
@@ -119,17 +139,28 @@ def delta_rewrite_amplification(run: AppRun, limits: DeltaLimits) -> Iterator[Ob
     """
     for execution in profile(run).executions():
         for node in graph_of(execution.plan):
-            copied = next((v for name in _COPIED if (v := metric(execution, node.plan, name)) is not None), None)
-            changed = sum(metric(execution, node.plan, name) or 0 for name in _CHANGED)
+            copied, changed = _rows(execution, node.plan)
             if copied is None or copied < limits.copied_min_rows or copied < limits.copied_ratio * max(changed, 1):
                 continue
+            stages = _rewriting(run, execution, copied)
+            share = limits.rewrite_removable_ratio * copied / (copied + changed)
             yield Observation(
                 code="delta-rewrite-amplification",
                 where=Where(sql_id=execution.sql_id, node_id=node.node_id, sql_description=execution.description or None),
                 evidence=(
                     Evidence(metric="rows rewritten unchanged", value=copied, limit=limits.copied_min_rows, unit="count"),
                     Evidence(metric="rows changed", value=changed, limit=None, unit="count"),
+                    *(
+                        (
+                            Evidence(
+                                metric="time of the tasks that rewrote them", value=sum(s.total_ms for s in stages), limit=None, unit="ms"
+                            ),
+                        )
+                        if stages
+                        else ()
+                    ),
                 ),
+                remedy=RemoveShare(stages=tuple(s.ref for s in stages), of="compute", ratio=round(share, 3)) if stages else None,
                 severity_floor=Severity.MEDIUM,
                 changes=_change(
                     "delta.enableDeletionVectors",

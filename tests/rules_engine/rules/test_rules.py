@@ -54,7 +54,10 @@ EVEN = [2_000] * 8
         pytest.param([1_000] * 7 + [1_900], [10_000] * 7 + [19_000], False, False, id="just under twice"),
         pytest.param([20_000] + [1_000] * 60, [10_000] * 61, False, False, id="slow first task that leaves no tail"),
         pytest.param([10] * 7 + [900], [10_000] * 8, False, False, id="large ratio, too short to matter"),
-        pytest.param([1_000, 20_000], [10_000, 200_000], False, False, id="two tasks are no distribution"),
+        pytest.param([1_000, 20_000], [10_000, 200_000], True, False, id="two tasks, one with twenty times the rows"),
+        pytest.param([1_000, 20_000], [10_000, 10_000], False, False, id="two tasks with as many rows are no distribution"),
+        pytest.param([600] * 5 + [8_000] + [600] * 20, [10_000] * 26, False, True, id="slow in the middle: its slot is kept from others"),
+        pytest.param([6_000, 6_000] + [600] * 20, [10_000] * 22, False, False, id="a slow first wave is warm-up"),
         pytest.param(EVEN, [10_000] * 8, False, False, id="even"),
     ],
 )
@@ -478,3 +481,36 @@ def test_missing_times_never_reach_a_rule_as_minus_one() -> None:
     for rule in RULES:
         for seen in rule.check(run, LIMITS.of(rule.limits)):
             assert all(e.value >= 0 for e in seen.evidence), seen
+
+
+@pytest.mark.parametrize(
+    ("names", "copied", "changed", "found"),
+    [
+        (
+            ("number of rows copied.", "number of rows updated.", "number of rows touched (copied + updated)"),
+            2_997_000,
+            6_000,
+            True,
+        ),  # UPDATE of Delta 4.4
+        (
+            ("number of target rows rewritten unmodified", "number of updated rows", "number of source rows"),
+            2_900_000,
+            3_000,
+            True,
+        ),  # MERGE
+        (("number of copied rows", "number of deleted rows", "number of rows in the table"), 900_000, 10, True),
+        (("number of rows copied.", "number of rows deleted.", "number of bytes removed"), 200_000, 150_000, False),  # as many changed
+        (("number of rows copied.", "number of rows updated.", "number of files added."), 0, 3_000, False),  # deletion vectors
+    ],
+)
+def test_rewrites_are_known_by_the_names_delta_gives_them(names: tuple[str, ...], copied: int, changed: int, found: bool) -> None:
+    command = node("Execute UpdateCommand", metrics={names[0]: 1, names[1]: 2, names[2]: 3})
+    written = {"output_records": copied + changed, "output_bytes": 1 << 28}
+    run = run_of(
+        StageSpec(ms=[20_000, 20_000], columns=written, sql_row=0), sql=[execution(command, {1: copied, 2: changed, 3: copied + changed})]
+    )
+    said = list(rule_of("delta-rewrite-amplification").check(run, LIMITS.delta))  # type: ignore[union-attr]
+    assert bool(said) is found
+    if found:
+        assert [e.value for e in said[0].evidence[:2]] == [copied, changed]
+        assert said[0].remedy is not None
