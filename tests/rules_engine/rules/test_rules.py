@@ -514,3 +514,18 @@ def test_rewrites_are_known_by_the_names_delta_gives_them(names: tuple[str, ...]
     if found:
         assert [e.value for e in said[0].evidence[:2]] == [copied, changed]
         assert said[0].remedy is not None
+
+
+@pytest.mark.parametrize(
+    ("copied", "changed", "written", "expected"),
+    [
+        (5_993_332, 6_668, 3_000_000, [2_996_666, 3_334]),  # both twice
+        (2_997_000, 6_000, 3_000_000, [2_997_000, 3_000]),  # the changed ones twice
+        (2_997_000, 3_000, 3_000_000, [2_997_000, 3_000]),
+    ],
+)
+def test_rows_that_delta_counts_twice_are_said_once(copied: int, changed: int, written: int, expected: list[int]) -> None:
+    command = node("Execute MergeIntoCommand", metrics={"number of target rows rewritten unmodified": 1, "number of updated rows": 2})
+    run = run_of(StageSpec(ms=[20_000], columns={"output_records": written}, sql_row=0), sql=[execution(command, {1: copied, 2: changed})])
+    (said,) = rule_of("delta-rewrite-amplification").check(run, LIMITS.delta)  # type: ignore[union-attr]
+    assert [e.value for e in said.evidence[:2]] == expected
