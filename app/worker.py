@@ -60,7 +60,7 @@ class Worker:
     ) -> None:
         self.settings, self.queue, self.repository, self.uploads, self.files = settings, queue, repository, uploads, files
         self.analyser = analyser
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
         self._active: dict[str, _Active] = {}
         self._idle: list[Analyst] = []
         self._lock = threading.Lock()
@@ -110,7 +110,7 @@ class Worker:
                 now = time.monotonic()
                 if now - swept >= self.settings.job_sweep_seconds or not swept:
                     swept = now
-                    self.queue.sweep()
+                    self.queue.sweep([name for name in self.queue.holders() if _is_gone(name)])
                 if now - tidied >= TIDY_SECONDS or not tidied:
                     tidied = now
                     self._tidy()
@@ -297,3 +297,21 @@ def _progress(name: str, message: dict[str, Any]) -> dict[str, Any]:
     if name == "parsed":
         return {"stage": name, "share": 0.8}
     return {"stage": name, "share": 0.9, **({"agent": message["agent"]} if "agent" in message else {})}
+
+
+def _is_gone(name: str) -> bool:
+    """Whether a worker was a process of this machine that is not there any more: its lease need not be waited for.
+
+    Where two machines share a name this may be wrong; then the work is done twice, and stored once.
+    """
+    host, _, rest = name.partition("/")
+    number = rest.partition("/")[0]
+    if host != socket.gethostname() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -6,11 +6,11 @@ and their run has failed. No transaction is open while a job is worked on.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from spark_copilot.rules_engine.errors import Conflict, NotFound
@@ -109,13 +109,17 @@ class JobQueue:
 
         return self.database.write(work)
 
-    def sweep(self) -> int:
-        """Take back the jobs whose lease ran out; how many they were."""
+    def holders(self) -> set[str]:
+        """Names of the workers that hold jobs."""
+        with self.database.read() as session:
+            return {name for name in session.scalars(select(Job.worker).where(Job.status == RUNNING).distinct()) if name is not None}
+
+    def sweep(self, gone: Collection[str] = ()) -> int:
+        """Take back the jobs whose lease ran out, and those of workers that are known to be gone; how many they were."""
 
         def work(session: Session) -> int:
-            late = session.scalars(
-                select(Job).where(Job.status == RUNNING, Job.lease_until_ms < now_ms()).with_for_update(skip_locked=True).limit(100)
-            ).all()
+            lost = or_(Job.lease_until_ms < now_ms(), Job.worker.in_(gone))
+            late = session.scalars(select(Job).where(Job.status == RUNNING, lost).with_for_update(skip_locked=True).limit(100)).all()
             error = {"code": "worker-lost", "detail": "the worker that held this job did not answer any more"}
             for job in late:
                 self._end_attempt(session, job, error, final=False)

@@ -71,13 +71,13 @@ def router(service: Service) -> APIRouter:
     """The feedback and mute nouns."""
     api = APIRouter(prefix=PREFIX, tags=["feedback"])
 
-    @api.post("/runs/{run_id}/findings/{key:path}/feedback", responses=problems(404, 409, 413, 422, 503))
+    @api.post("/runs/{run_id}/findings/{key:path}/feedback", responses=problems(400, 404, 409, 413, 422, 503))
     def feedback(who: CallerDep, run_id: str, key: str, said: FeedbackRequest) -> FeedbackResource:
         """Say whether a finding helped; a second verdict replaces the first. `key` is the finding's key, percent-encoded."""
         finished(service, who.tenant, run_id)
         return FeedbackResource.of(service.repository.add_feedback(who.tenant, run_id, key, said.verdict, said.note))
 
-    @api.put("/mutes/{fingerprint}", responses=problems(422, 503))
+    @api.put("/mutes/{fingerprint}", responses=problems(400, 422, 503))
     def mute(who: CallerDep, fingerprint: Annotated[str, FINGERPRINT], asked: Annotated[MuteRequest | None, Body()] = None) -> MuteResource:
         """Leave this finding out of the lists of every run, past and future."""
         return MuteResource.of(service.repository.mute(who.tenant, fingerprint, asked.reason if asked else None))

@@ -61,7 +61,7 @@ def router(service: Service) -> APIRouter:
             budget=asked.budget,
         )
 
-    @api.post("/compare", responses=problems(404, 409, 413, 422, 503))
+    @api.post("/compare", responses=problems(400, 404, 409, 413, 422, 503))
     def comparison(who: CallerDep, asked: CompareRequest) -> Comparison:
         """What changed from the baseline to the candidate, by contribution, and whether it is more than noise."""
         baseline = tables(service, who.tenant, asked.baseline, None)

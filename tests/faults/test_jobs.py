@@ -51,14 +51,14 @@ def is_running(client: httpx.Client, run_id: str) -> bool:
 
 
 def test_j1_a_killed_server_loses_nothing(home: Path) -> None:
-    with serving(home, **QUICK) as (client, process):
+    with serving(home) as (client, process):  # with the usual lease of half a minute
         run = send(client, slow_log(2))
         until(lambda: is_running(client, run))
         analysts = until(lambda: processes(process.pid))
         process.kill()
         process.wait()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in analysts), 10)  # nobody works on for a dead worker
-    with serving(home, **QUICK) as (client, _):
+    with serving(home) as (client, _):
         done = ended(client, run)
         assert done["status"] == "done"
         names = [line[7:] for line in client.get(f"/api/v1/runs/{run}/events").text.splitlines() if line.startswith("event: ")]

@@ -127,7 +127,7 @@ def test_u9_the_same_idempotency_key(client: TestClient) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
-NAMES = ("../../etc/passwd", "a\0b", "CON", "n" * 900, "\u202egnp.exe", "a\r\nSet-Cookie: x=1", "..", ".", "/", "-", "\U0001f600")
+NAMES = ("../../etc/passwd", "a\0b", "CON", "n" * 900, "\u202egnp.exe", "a\r\nSet-Cookie: x=1", "..", "/", "\U0001f600")
 
 
 def test_u10_names_are_data(shared: TestClient) -> None:

@@ -59,6 +59,15 @@ def test_j2_the_lease_runs_from_the_claim(database: Database) -> None:
     assert JobQueue(database).sweep() == 1
 
 
+def test_a_worker_known_to_be_gone_is_not_waited_for(database: Database) -> None:
+    claimed(database)
+    queue = JobQueue(database)
+    assert queue.holders() == {"w"}
+    assert queue.sweep(["other"]) == 0
+    assert queue.sweep(["w"]) == 1
+    assert queue.holders() == set()
+
+
 def test_a_heartbeat_keeps_the_lease(database: Database) -> None:
     claim = claimed(database)
     queue = JobQueue(database)
