@@ -23,7 +23,7 @@ from spark_copilot.rules_engine.findings import (
     Value,
 )
 from spark_copilot.rules_engine.profile import profile
-from spark_copilot.rules_engine.units import parse_bytes
+from spark_copilot.rules_engine.units import parse_bytes, parse_count
 
 KNEE_GAIN = 0.05
 """Beyond the knee another executor brings less than this share of the wall clock."""
@@ -179,7 +179,7 @@ def _of_settings(run: AppRun, settings: Mapping[str, str]) -> tuple[list[Remedy]
     remedies: list[Remedy] = []
     unknown: list[str] = []
     for key, value in settings.items():
-        if key == "spark.sql.shuffle.partitions" and value.isdigit() and int(value) > 0:
+        if key == "spark.sql.shuffle.partitions" and (parse_count(value) or 0) > 0:
             stages = _shuffled(run)
             if stages:
                 remedies.append(Repartition(stages=stages, partitions=int(value)))

@@ -10,6 +10,7 @@ from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build import Builder
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK
 from spark_copilot.connectors.eventlog.decompress import Cut, ReadLimits, blocks
+from spark_copilot.connectors.eventlog.depth import MAX_DEPTH, too_deep
 from spark_copilot.connectors.eventlog.locate import Part, Source, locate
 from spark_copilot.rules_engine.errors import BadInput, NotAnEventLog, NotFound
 from spark_copilot.rules_engine.facts import Application, AppRun
@@ -268,6 +269,8 @@ class _Reader:
             if decoder is None:
                 self._unknown(name)
                 return
+            if too_deep(line):
+                raise msgspec.DecodeError(f"nested more than {MAX_DEPTH} levels deep")
             event = ev.decode_detailed_end(line) if self.detail and name == "SparkListenerTaskEnd" else decoder.decode(line)
         except _BAD as error:
             self._bad(lines, index, error)

@@ -22,9 +22,13 @@ def cluster(key: str, to: str | None, text: str, stop: str) -> tuple[Change, ...
     return (Change(kind="cluster", key=key, to=to, text=text, stop_condition=stop),)
 
 
+MAX_PARTITIONS = 1_000_000
+"""More than any stage is asked to have."""
+
+
 def partitions_for(run: AppRun, read_bytes: int, target_bytes: int, per_slot: int) -> int:
     """How many tasks a stage should have: by size, and at least `per_slot` waves over the slots, a multiple of the slots."""
-    slots = run.slots_max
+    slots = min(run.slots_max, MAX_PARTITIONS)
     by_size = -(-read_bytes // target_bytes) if read_bytes > 0 else 0
-    wanted = max(by_size, slots * per_slot)
+    wanted = min(max(by_size, slots * per_slot), MAX_PARTITIONS)
     return int(-(-wanted // slots) * slots)

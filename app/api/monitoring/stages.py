@@ -96,7 +96,7 @@ def stage_json(
         out["executorSummary"] = {run.executors.executor_id[executor]: one for executor, one in executor_summaries(totals, row).items()}
     out["killedTasksSummary"] = totals.killed_summary(run.task_rows(row))
     out["resourceProfileId"] = int(stages.resource_profile[row])
-    mine = [peaks for (stage, _), peaks in run.stage_peaks.items() if stage == row]
+    mine = totals.peaks_of_stage.get(row, {}).values()
     if mine:
         out["peakExecutorMetrics"] = peaks_json({name: max(peaks.get(name, 0) for peaks in mine) for name in PEAKS})
     if summaries is not None and stages.submitted_ms[row] != MISSING:
@@ -189,10 +189,9 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
     """ExecutorStageSummary by executor row, for those that ran tasks of the stage."""
     run, tasks = totals.run, totals.run.tasks
     mine = run.task_rows(row)
-    again = [r for r in run.resubmitted if r.stage_row == row]
-    executors = sorted(
-        {int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | {e for s, e in run.stage_peaks if s == row}
-    )
+    again = totals.resubmitted_of_stage.get(row, [])
+    known = totals.peaks_of_stage.get(row, {})
+    executors = sorted({int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | set(known))
     out: dict[int, Json] = {}
     for executor in executors:
         rows = mine[tasks.executor_row[mine] == executor]
@@ -206,7 +205,7 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
         }
         one |= {name: int(sum(totals.metric(column)[rows].sum() for column in columns)) for name, columns in _EXECUTOR_SUMS.items()}
         one["isBlacklistedForStage"] = False
-        peaks = run.stage_peaks.get((row, executor))
+        peaks = known.get(executor)
         if peaks is not None:
             one["peakMemoryMetrics"] = peaks_json(peaks)
         one["isExcludedForStage"] = False

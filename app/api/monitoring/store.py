@@ -26,6 +26,8 @@ class Attempt:
     log: Path
     stamp: tuple[int, int]
     """Bytes and last change (ns) of the log when it was read."""
+    number: int = 0
+    """Applications before it in the log."""
 
 
 class HistoryStore:
@@ -78,10 +80,13 @@ class HistoryStore:
             if known is not None and known[0] == attempt.stamp:
                 self._runs.move_to_end(key)
                 return known[1]
-            run = next(
-                (r for r in read_runs(attempt.log, limits=self.limits, detail=True) if (r.app.id, r.app.attempt) == key),
-                None,
-            )
+            run = None
+            for number, one in enumerate(read_runs(attempt.log, limits=self.limits, detail=True)):
+                if (one.app.id, one.app.attempt) == key:
+                    run = one
+                    break
+                if number == attempt.number:  # a log without an application start gives its id only when it is read whole
+                    run = one
             if run is None:
                 raise NotFound(f"no such app: {app_id}")
             totals = Totals(run)
@@ -101,7 +106,7 @@ class HistoryStore:
                 stamp = _stamp(log)
                 known = self._logs.get(log)
                 if known is None or known[0] != stamp:
-                    self._logs[log] = (stamp, [Attempt(app, log, stamp) for app in headlines(log, limits=self.limits)])
+                    self._logs[log] = (stamp, [Attempt(app, log, stamp, n) for n, app in enumerate(headlines(log, limits=self.limits))])
             except (OSError, CopilotError):
                 self._logs.pop(log, None)
         for gone in set(self._logs) - seen:

@@ -1,13 +1,13 @@
 """A run's sums by stage and by executor, made once: every listing is a look-up in them."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn
+from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn, Resubmission
 
 TASK_KILLED = "TaskKilled ("
 
@@ -17,6 +17,7 @@ class Totals:
 
     def __init__(self, run: AppRun) -> None:
         self.run = run
+        self._executor_sums: dict[str, IntColumn] = {}
 
     def metric(self, name: str) -> IntColumn:
         """A task metric; zeros where the log has none."""
@@ -39,6 +40,46 @@ class Totals:
         sums = {name: self.by_stage(name) for name in names}
         sums.update({name: self._sum(self.push(name), self.run.tasks.stage_row, len(self.run.stages)) for name in PUSH_READ})
         return sums
+
+    def by_executor(self, name: str) -> IntColumn:
+        """A metric's sum an executor."""
+        known = self._executor_sums.get(name)
+        if known is None:
+            values = self.run.tasks.duration_ms if name == "duration_ms" else self.metric(name)
+            known = self._executor_sums[name] = self._sum(values, self.run.tasks.executor_row, len(self.run.executors))
+        return known
+
+    @cached_property
+    def executor_status(self) -> dict[int, IntColumn]:
+        """Ended tasks an executor by outcome."""
+        tasks, n = self.run.tasks, len(self.run.executors)
+        return {status: np.bincount(tasks.executor_row[tasks.status == status], minlength=n) for status in (SUCCESS, FAILED, KILLED)}
+
+    @cached_property
+    def executor_active(self) -> Counter[int]:
+        """Running tasks an executor."""
+        return Counter(task.executor_row for task in self.run.running)
+
+    @cached_property
+    def executor_lost(self) -> Counter[int]:
+        """Resubmitted tasks an executor that was still listed."""
+        return Counter(task.executor_row for task in self.run.resubmitted if task.alive)
+
+    @cached_property
+    def peaks_of_stage(self) -> dict[int, dict[int, Mapping[str, int]]]:
+        """Stage row -> executor row -> peak executor metrics."""
+        found: dict[int, dict[int, Mapping[str, int]]] = {}
+        for (stage, executor), peaks in self.run.stage_peaks.items():
+            found.setdefault(stage, {})[executor] = peaks
+        return found
+
+    @cached_property
+    def resubmitted_of_stage(self) -> dict[int, list[Resubmission]]:
+        """Stage row -> its tasks that had to run again."""
+        found: dict[int, list[Resubmission]] = {}
+        for one in self.run.resubmitted:
+            found.setdefault(one.stage_row, []).append(one)
+        return found
 
     @staticmethod
     def _sum(values: IntColumn, rows: IntColumn, length: int) -> IntColumn:
