@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from spark_copilot.app.api import analyze, errors, gate, knowledge
 from spark_copilot.app.api.monitoring import HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
-from spark_copilot.app.wiring import place_of
+from spark_copilot.app.wiring import cache_of, limits_of, place_of
 
 
 class Health(BaseModel):
@@ -30,7 +30,11 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None) ->
         summary="Hand it a Spark event log: it says what is wrong, what each fix is worth, and what to change.",
     )
     errors.install(app)
-    store = HistoryStore(log_dir) if log_dir is not None else None
+    store = (
+        HistoryStore(log_dir, limits=limits_of(settings), cache=cache_of(settings) if settings.run_cache_bytes else None)
+        if log_dir is not None
+        else None
+    )
     app.include_router(analyze.router(settings))
     app.include_router(gate.router())
     app.include_router(knowledge.router(place_of(settings), store))

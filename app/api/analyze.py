@@ -34,16 +34,18 @@ def router(settings: Settings) -> APIRouter:
             await _receive(request, path, settings.max_upload_bytes)
             if not path.stat().st_size:
                 raise NotAnEventLog("the request's body", "it is empty")
-            report = await run_in_threadpool(_first, path)
+            report = await run_in_threadpool(_first, path, settings)
         return Response(report.model_dump_json(by_alias=True), media_type="application/json")
 
     return api
 
 
-def _first(path: Path) -> Report:
-    from spark_copilot.orchestration.analyse import analyze
+def _first(path: Path, settings: Settings) -> Report:
+    from spark_copilot.app.wiring import limits_of
+    from spark_copilot.connectors.eventlog import read_run
+    from spark_copilot.orchestration.analyse import analyse_run
 
-    return analyze(path)
+    return analyse_run(read_run(path, limits=limits_of(settings)))
 
 
 async def _receive(request: Request, path: Path, limit: int) -> None:

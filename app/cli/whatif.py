@@ -18,13 +18,13 @@ def command(
     output_format: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
     """Replays the recorded tasks; says where it cannot reason."""
-    from spark_copilot.orchestration.analyse import read
+    from spark_copilot.app.cli.logs import runs_of
     from spark_copilot.orchestration.whatif import what_if
     from spark_copilot.rules_engine.units import parse_ms, show_ms
 
     if output_format not in ("text", "json"):
         raise UsageError(f"no format {output_format!r}", hint="known: text, json")
-    answer = what_if(read(log), executors=_sizes(executors), cores=cores, settings=_pairs(settings or []), apply=apply or [])
+    answer = what_if(runs_of(log)[0], executors=_sizes(executors), cores=cores, settings=_pairs(settings or []), apply=apply or [])
     if output_format == "json":
         write_whole(answer.model_dump_json(by_alias=True) + "\n", None)
         return

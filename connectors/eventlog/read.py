@@ -1,7 +1,7 @@
 """The way in: lines of a log -> events -> one `AppRun` for each application."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -72,12 +72,11 @@ def headlines(path: str | Path, *, limits: ReadLimits | None = None) -> Generato
     What is no event log is passed over.
     """
     limits = limits or ReadLimits()
-    for source in locate(Path(path), limits):
-        try:
-            for run in _Reader(source, limits, None, detail=False, headline=True).runs():
-                yield run.app
-        except (BadInput, NotFound):
-            continue
+    with suppress(BadInput):  # an archive that is broken as a whole
+        for source in locate(Path(path), limits):
+            with suppress(BadInput, NotFound):
+                for run in _Reader(source, limits, None, detail=False, headline=True).runs():
+                    yield run.app
 
 
 def raw_lines(path: str | Path, *, limits: ReadLimits | None = None) -> Generator[bytes, None, None]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, moment
 from spark_copilot.connectors.eventlog import ReadLimits, headlines, read_runs
+from spark_copilot.connectors.run_tables import RunCache
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
-from spark_copilot.rules_engine.facts import MISSING, Application
+from spark_copilot.rules_engine.facts import MISSING, Application, AppRun
 
 MAX_KEPT_TASKS = 2_000_000
 """Tasks of all runs held in memory together; the runs asked for longest ago go first."""
@@ -33,8 +34,8 @@ class Attempt:
 class HistoryStore:
     """Lists and reads the logs of one directory. New and grown logs appear by themselves; a broken one spoils nothing. Safe for threads."""
 
-    def __init__(self, log_dir: Path, *, limits: ReadLimits | None = None) -> None:
-        self.log_dir, self.limits = log_dir, limits or ReadLimits()
+    def __init__(self, log_dir: Path, *, limits: ReadLimits | None = None, cache: RunCache | None = None) -> None:
+        self.log_dir, self.limits, self.cache = log_dir, limits or ReadLimits(), cache
         self._logs: dict[Path, tuple[tuple[int, int], list[Attempt]]] = {}
         self._runs: OrderedDict[tuple[str, str | None], tuple[tuple[int, int], Totals]] = OrderedDict()
         self._scanned = 0.0
@@ -81,7 +82,7 @@ class HistoryStore:
                 self._runs.move_to_end(key)
                 return known[1]
             run = None
-            for number, one in enumerate(read_runs(attempt.log, limits=self.limits, detail=True)):
+            for number, one in enumerate(self._read(attempt.log)):
                 if (one.app.id, one.app.attempt) == key:
                     run = one
                     break
@@ -95,6 +96,11 @@ class HistoryStore:
             while len(self._runs) > 1 and sum(len(t.run.tasks) for _, t in self._runs.values()) > MAX_KEPT_TASKS:
                 self._runs.popitem(last=False)
             return totals
+
+    def _read(self, log: Path) -> Iterator[AppRun]:
+        if self.cache is not None:
+            return self.cache.runs(log, limits=self.limits, detail=True)
+        return read_runs(log, limits=self.limits, detail=True)
 
     def _scan(self) -> None:
         if time.monotonic() - self._scanned < RESCAN_SECONDS:
