@@ -31,6 +31,7 @@ from spark_copilot.rules_engine.facts import (
     Environment,
     ExecutorTable,
     JobTable,
+    Late,
     Quality,
     Resubmission,
     RunningTask,
@@ -40,7 +41,7 @@ from spark_copilot.rules_engine.facts import (
     TaskTable,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of a column changes; tables of another version are made again from the log."""
 DEFAULT_CACHE_BYTES = 2 << 30
 MAX_NOTES = 10_000
@@ -68,6 +69,7 @@ class _Record(msgspec.Struct):
     running: tuple[RunningTask, ...]
     resubmitted: tuple[Resubmission, ...]
     stage_peaks: tuple[tuple[int, int, dict[str, int]], ...]
+    late: Late
 
 
 def write_tables(run: AppRun, folder: Path, *, content_hash: str = "") -> None:
@@ -120,6 +122,7 @@ def read_tables(folder: Path) -> AppRun:
         running=record.running,
         resubmitted=record.resubmitted,
         stage_peaks={(stage, executor): peaks for stage, executor, peaks in record.stage_peaks},
+        late=record.late,
         **tables,
     )
 
@@ -272,7 +275,7 @@ def _sql_columns(run: AppRun) -> dict[str, Any]:
 def _run_columns(run: AppRun) -> dict[str, Any]:
     record = _Record(
         run.app, run.environment, run.streaming, run.errors, {k: dict(v) for k, v in run.resource_profiles.items()}, run.quality, run.running,
-        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()),
+        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late,
     )  # fmt: skip
     return {
         "app_id": _objects([run.app.id]),

@@ -329,6 +329,8 @@ class SqlExecution:
     """Spark's own rendering per accumulator ("total (min, med, max …)"), only when the run was read with task-level SQL metrics."""
     error_message: str | None = None
     """The end event's own field: empty for success since Spark 3.4, None before and while running."""
+    query_id: str | None = None
+    """Since Spark 4.2."""
     all_metrics: tuple[PlanMetric, ...] = ()
     """Metrics of every plan version, in the order they appeared."""
 
@@ -407,6 +409,21 @@ class Resubmission:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """What came after its stage, job or executor was closed: it happened, and Spark's own pages leave it out of their sums.
+
+    Only in a run that was read in detail. Tasks are named by id.
+    """
+
+    stage_tasks: tuple[int, ...] = ()
+    """Began when their stage attempt had ended and none of its tasks ran."""
+    executor_tasks: tuple[int, ...] = ()
+    """Ended when their executor had been removed."""
+    job_ends: Mapping[int, int] = field(default_factory=dict)
+    """Job id -> rows of `tasks` that were there when it ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """How whole the log was, with the place of what was wrong: `issues` are sentences, at most a few dozen, the counts are complete."""
 
@@ -438,6 +455,7 @@ class AppRun:
     resubmitted: tuple[Resubmission, ...] = ()
     stage_peaks: Mapping[tuple[int, int], Mapping[str, int]] = field(default_factory=dict)
     """(stage row, executor row) -> peak executor metrics; only in a run that was read in detail."""
+    late: Late = field(default_factory=Late)
 
     def __repr__(self) -> str:
         return f"AppRun({self.app.id}, {len(self.tasks)} tasks)"
