@@ -115,7 +115,11 @@ class Builder:
         if self.detail is not None and isinstance(event, ev.DetailedEnd):
             self.detail.task_end(event)
             self.live.pop(event.info.task_id, None)
-            self.lateness.task_end(event, event.info.executor in self.tasks.gone)
+            if self.lateness.task_end(event, event.info.executor in self.tasks.gone):
+                job = self.stages.get(event.stage, event.stage_attempt).job
+                if job in self.lateness.job_ends:
+                    self.tasks.flush()
+                    self.lateness.job_ends[job] = len(self.tasks)
             event.info.updates = ()
         if len(self.tasks.pending) >= CHUNK:
             self.tasks.flush()
@@ -290,7 +294,7 @@ class Builder:
                 t.info.task_id,
                 t.info.index,
                 t.info.attempt,
-                t.info.partition if t.info.partition >= 0 else t.info.index,
+                max(t.info.partition, MISSING),
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
                 max(sane_ms(t.info.launch), 0),

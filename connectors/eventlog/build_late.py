@@ -27,29 +27,31 @@ class Lateness:
         else:
             self.active[key] += 1
 
-    def task_end(self, event: ev.TaskEnd, gone: bool) -> None:
-        """A task ended; `gone`: its executor had been removed."""
+    def task_end(self, event: ev.TaskEnd, gone: bool) -> bool:
+        """A task ended; `gone`: its executor had been removed. Returns whether that closed its stage: Spark then writes the stage's job again."""
         again = event.reason.reason == "Resubmitted"  # a second end of a task that had ended
         if gone and not again:
             self.executor_tasks[event.info.task_id] = None
         key = (event.stage, event.stage_attempt)
         if event.info.task_id in self.stage_tasks:
-            return
+            return False
         if key in self.closed:
             if not again:
                 self.stage_tasks[event.info.task_id] = None
-            return
+            return False
         self.active[key] -= 1
-        self._close(key)
+        return self._close(key)
 
     def stage_completed(self, key: Key) -> None:
         """A stage attempt ended; it is closed once none of its tasks runs."""
         self.completed.add(key)
         self._close(key)
 
-    def _close(self, key: Key) -> None:
+    def _close(self, key: Key) -> bool:
         if key in self.completed and self.active[key] == 0:  # below zero after resubmissions, and then Spark keeps it open
             self.closed.add(key)
+            return True
+        return False
 
     def seen(self) -> Late:
         """What was late."""

@@ -184,7 +184,7 @@ class Tasks:
         present: dict[str, IntColumn | None] = {}
         for name in _METRICS:
             present[name] = self._metric(measured.pop(name), has, name, wrong) if has.any() or not n else None
-        columns["partition_id"] = np.where(columns["partition_id"] < 0, columns["index"], columns["partition_id"])
+        columns["partition_id"] = np.maximum(columns["partition_id"], MISSING)
         _mend_times(columns, present["run_ms"], wrong)
         push = None
         if self.push:

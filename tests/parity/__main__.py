@@ -8,6 +8,7 @@ one the project's own are used. Both servers get every log under its own directo
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -139,7 +140,7 @@ def compare(real: str, ours: str, differing: Counter[str], show: int) -> tuple[i
                     every += 1
                     equal += same
                     if not same:
-                        what = f"{call.partition('?')[0]}{place}"
+                        what = re.sub(r"\.\d+", ".*", f"{call.partition('?')[0]}{place}")
                         differing[what] += 1
                         if differing[what] <= show:
                             print(f"{name} {what}: History Server {str(wanted)[:90]!r}, here {str(given)[:90]!r}", flush=True)
