@@ -57,6 +57,6 @@ def resource_use(run: AppRun) -> dict[str, Any]:
 
 
 def _busy_ms(run: AppRun, executor_row: int | None) -> int:
-    own = run.tasks if executor_row is None else run.tasks.take(run.tasks.executor_row == executor_row)
-    spans = union(np.stack([own.launch_ms, own.finish_ms], axis=1), run.started_ms, run.ended_ms)
+    rows = slice(None) if executor_row is None else run.executor_task_rows(executor_row)
+    spans = union(np.stack([run.tasks.launch_ms[rows], run.tasks.finish_ms[rows]], axis=1), run.started_ms, run.ended_ms)
     return int((spans[:, 1] - spans[:, 0]).sum()) if len(spans) else 0

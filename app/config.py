@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, PositiveInt, SecretStr
+from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the server binds. Without API keys it must be a loopback address.")
     port: PositiveInt = Field(8000, description="Port of the server.")
     max_decompressed_bytes: PositiveInt = Field(200 * 2**30, description="Largest event log accepted, after decompression.")
+    run_cache_bytes: NonNegativeInt = Field(
+        2 * 2**30, description="Most that the tables of logs already read may take under the home folder; 0 keeps none."
+    )
+    run_cache_from_bytes: NonNegativeInt = Field(
+        16 * 2**20, description="Logs from this size on, as stored, are kept as tables and not read again by the command line."
+    )
     max_upload_bytes: PositiveInt = Field(20 * 2**30, description="Largest request body accepted, as sent.")
     pricing: str | None = Field(
         None,

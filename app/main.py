@@ -15,7 +15,7 @@ from spark_copilot.app.api.caller import caller
 from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
 from spark_copilot.app.service import Service
-from spark_copilot.app.wiring import place_of
+from spark_copilot.app.wiring import cache_of, limits_of, place_of
 
 
 class Health(BaseModel):
@@ -49,7 +49,9 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
     )
     app.state.service = service
     errors.install(app)
-    store = AllRuns(service, HistoryStore(log_dir) if log_dir is not None else None)
+    cache = cache_of(settings) if settings.run_cache_bytes else None
+    logs = HistoryStore(log_dir, limits=limits_of(settings), cache=cache) if log_dir is not None else None
+    store = AllRuns(service, logs)
     for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback):
         app.include_router(noun.router(service), dependencies=[Depends(caller)])
     for pure in (partition, gate):

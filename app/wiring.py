@@ -1,7 +1,19 @@
 """Settings turned into what the use cases take. The one place that knows both."""
 
 from spark_copilot.app.config import Settings
+from spark_copilot.connectors.eventlog import ReadLimits
+from spark_copilot.connectors.run_tables import RunCache
 from spark_copilot.orchestration.ask import KnowledgePlace
+
+
+def limits_of(settings: Settings) -> ReadLimits:
+    """What a log may unpack to."""
+    return ReadLimits(max_bytes=settings.max_decompressed_bytes)
+
+
+def cache_of(settings: Settings) -> RunCache:
+    """Where runs already read are kept."""
+    return RunCache(settings.home / "runs", max_bytes=settings.run_cache_bytes)
 
 
 def place_of(settings: Settings) -> KnowledgePlace:

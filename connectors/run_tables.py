@@ -8,10 +8,11 @@ text, in `sql` and `run` in the column `record`. A column that the log did not h
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ from spark_copilot.rules_engine.facts import (
     Environment,
     ExecutorTable,
     JobTable,
+    Late,
     Quality,
     Resubmission,
     RunningTask,
@@ -39,9 +41,10 @@ from spark_copilot.rules_engine.facts import (
     TaskTable,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of a column changes; tables of another version are made again from the log."""
 DEFAULT_CACHE_BYTES = 2 << 30
+MAX_NOTES = 10_000
 
 _TABLES: dict[str, type[Any]] = {"tasks": TaskTable, "stages": StageTable, "jobs": JobTable, "executors": ExecutorTable}
 _PUSH = "push_"
@@ -66,6 +69,7 @@ class _Record(msgspec.Struct):
     running: tuple[RunningTask, ...]
     resubmitted: tuple[Resubmission, ...]
     stage_peaks: tuple[tuple[int, int, dict[str, int]], ...]
+    late: Late
 
 
 def write_tables(run: AppRun, folder: Path, *, content_hash: str = "") -> None:
@@ -118,6 +122,7 @@ def read_tables(folder: Path) -> AppRun:
         running=record.running,
         resubmitted=record.resubmitted,
         stage_peaks={(stage, executor): peaks for stage, executor, peaks in record.stage_peaks},
+        late=record.late,
         **tables,
     )
 
@@ -154,14 +159,28 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _stamp(path: Path) -> str:
+    """Place, sizes and times of a log's files: the same while nothing was written."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    stats = [(str(file.resolve()), s.st_size, s.st_mtime_ns, s.st_ino) for file in files for s in [file.stat()]]
+    return hashlib.sha256(repr(stats).encode(errors="surrogateescape")).hexdigest()
+
+
 class RunCache:
     """Parsed runs under one folder, found by the log's content: a log is not parsed twice. The least recently used go when it is full."""
 
     def __init__(self, folder: Path, *, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self.folder, self.max_bytes = folder, max_bytes
 
-    def runs(self, path: Path, *, limits: ReadLimits | None = None, detail: bool = False) -> Iterator[AppRun]:
-        """What `read_runs` yields for this path, from the tables when they are there.
+    def runs(
+        self,
+        path: Path,
+        *,
+        limits: ReadLimits | None = None,
+        detail: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[AppRun]:
+        """What `read_runs` yields for this path, from the tables when they are there. A log that is still written is read anew each time.
 
         Raises:
             NotFound: no such path.
@@ -169,22 +188,41 @@ class RunCache:
         """
         if not path.exists():
             raise NotFound(f"{path}: no such file or directory")
-        home = self.folder / f"{content_hash(path)}{'-detail' if detail else ''}-v{VERSION}"
+        stamp = _stamp(path)
+        name = self._name(path, stamp)
+        home = self.folder / f"{name}{'-detail' if detail else ''}-v{VERSION}"
         known = self._known(home)
         if known is not None:
             yield from known
             return
-        runs = list(read_runs(path, limits=limits, detail=detail))
+        runs = list(read_runs(path, limits=limits, detail=detail, progress=progress))
+        if all(run.complete for run in runs) and _stamp(path) == stamp:
+            with contextlib.suppress(OSError, duckdb.Error):  # a full disk spoils no answer
+                self._keep(home, runs)
+        yield from runs
+
+    def _name(self, path: Path, stamp: str) -> str:
+        """The log's content hash, remembered for a file that has not changed: the same log elsewhere is known too."""
+        note = self.folder / "seen" / stamp
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if re.fullmatch(r"[0-9a-f]{64}", known := note.read_text()):
+                return known
+        name = content_hash(path)
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            note.write_text(name)
+        return name
+
+    def _keep(self, home: Path, runs: list[AppRun]) -> None:
         for number, run in enumerate(runs):
             write_tables(run, home / str(number), content_hash=home.name.partition("-")[0])
         (home / "count").write_text(str(len(runs)))
         self._evict(home)
-        yield from runs
 
     def _known(self, home: Path) -> list[AppRun] | None:
         try:
             count = int((home / "count").read_text())
-            runs = [read_tables(home / str(number)) for number in range(count)]
+            runs = [read_tables(home / str(number)) for number in range(count)] or None
             os.utime(home)
         except (OSError, ValueError, NotFound, UnusableTables):
             return None
@@ -194,8 +232,11 @@ class RunCache:
         sizes = {
             entry: (entry.stat().st_mtime, sum(file.stat().st_size for file in entry.rglob("*") if file.is_file()))
             for entry in self.folder.iterdir()
-            if entry.is_dir()
+            if entry.is_dir() and entry.name != "seen"
         }
+        notes = sorted((self.folder / "seen").iterdir(), key=lambda note: note.stat().st_mtime)
+        for note in notes[:-MAX_NOTES]:
+            note.unlink(missing_ok=True)
         total = sum(size for _, size in sizes.values())
         for entry, (_, size) in sorted(sizes.items(), key=lambda item: item[1][0]):
             if total <= self.max_bytes:
@@ -253,7 +294,7 @@ def _sql_columns(run: AppRun) -> dict[str, Any]:
 def _run_columns(run: AppRun) -> dict[str, Any]:
     record = _Record(
         run.app, run.environment, run.streaming, run.errors, {k: dict(v) for k, v in run.resource_profiles.items()}, run.quality, run.running,
-        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()),
+        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late,
     )  # fmt: skip
     return {
         "app_id": _objects([run.app.id]),

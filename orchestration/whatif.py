@@ -25,7 +25,7 @@ from spark_copilot.rules_engine.findings import (
     Value,
 )
 from spark_copilot.rules_engine.profile import profile
-from spark_copilot.rules_engine.units import parse_bytes, show_money, show_ms
+from spark_copilot.rules_engine.units import parse_bytes, parse_count, show_money, show_ms
 
 KNEE_GAIN = 0.05
 """Beyond the knee another executor brings less than this share of the wall clock."""
@@ -230,7 +230,7 @@ def _of_settings(run: AppRun, settings: Mapping[str, str]) -> tuple[list[Remedy]
     executors = cores = None
     proposed = _proposed(run) if settings else {}
     for key, value in settings.items():
-        count = int(value) if value.isdigit() and int(value) > 0 else None
+        count = parse_count(value) or None
         if run.conf(key) == value:
             continue
         if key == "spark.sql.shuffle.partitions" and count:

@@ -119,7 +119,7 @@ def executor_lines(run: AppRun, executor_id: str) -> list[str]:
     if executor_id not in run.executors.executor_id:
         return []
     row = run.executors.executor_id.index(executor_id)
-    tasks = run.tasks.take(run.tasks.executor_row == row)
+    tasks = run.tasks.take(run.executor_task_rows(row))
     gone = int(run.executors.removed_ms[row])
     lines = [
         f"Executor {executor_id} on {run.executors.host[row]}: {int(run.executors.cores[row])} cores, {show_count(len(tasks))} task attempts."

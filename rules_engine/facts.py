@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_copilot.rules_engine.errors import MissingFact
+from spark_copilot.rules_engine.units import parse_count
 
 IntColumn = npt.NDArray[np.int64]
 FloatColumn = npt.NDArray[np.float64]
@@ -23,6 +24,9 @@ MISSING = -1
 
 SUCCESS, FAILED, KILLED = 0, 1, 2
 """Values of `TaskTable.status`. Killed (speculation, stage abort, preemption by the scheduler) is not failed."""
+
+DRIVERS = ("driver", "<driver>")
+"""Executor ids of the driver; the second in logs of Spark 1."""
 
 LOCALITIES = ("PROCESS_LOCAL", "NODE_LOCAL", "NO_PREF", "RACK_LOCAL", "ANY")
 """Values of `TaskTable.locality` are indices into this; MISSING where the log has another word."""
@@ -275,7 +279,7 @@ class ExecutorTable(_Table):
     @property
     def is_driver(self) -> BoolColumn:
         """Rows that are the driver (also "<driver>" of old logs)."""
-        return np.array([e in ("driver", "<driver>") for e in self.executor_id], dtype=np.bool_)
+        return np.array([e in DRIVERS for e in self.executor_id], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +329,8 @@ class SqlExecution:
     """Spark's own rendering per accumulator ("total (min, med, max …)"), only when the run was read with task-level SQL metrics."""
     error_message: str | None = None
     """The end event's own field: empty for success since Spark 3.4, None before and while running."""
+    query_id: str | None = None
+    """Since Spark 4.2."""
     all_metrics: tuple[PlanMetric, ...] = ()
     """Metrics of every plan version, in the order they appeared."""
 
@@ -403,6 +409,21 @@ class Resubmission:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """What came after its stage, job or executor was closed: it happened, and Spark's own pages leave it out of their sums.
+
+    Only in a run that was read in detail. Tasks are named by id.
+    """
+
+    stage_tasks: tuple[int, ...] = ()
+    """Began when their stage attempt had ended and none of its tasks ran."""
+    executor_tasks: tuple[int, ...] = ()
+    """Ended when their executor had been removed."""
+    job_ends: Mapping[int, int] = field(default_factory=dict)
+    """Job id -> rows of `tasks` that were there when it ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """How whole the log was, with the place of what was wrong: `issues` are sentences, at most a few dozen, the counts are complete."""
 
@@ -434,6 +455,7 @@ class AppRun:
     resubmitted: tuple[Resubmission, ...] = ()
     stage_peaks: Mapping[tuple[int, int], Mapping[str, int]] = field(default_factory=dict)
     """(stage row, executor row) -> peak executor metrics; only in a run that was read in detail."""
+    late: Late = field(default_factory=Late)
 
     def __repr__(self) -> str:
         return f"AppRun({self.app.id}, {len(self.tasks)} tasks)"
@@ -480,6 +502,17 @@ class AppRun:
         return order[bounds[stage_row] : bounds[stage_row + 1]]
 
     @cached_property
+    def _by_executor(self) -> tuple[IntColumn, IntColumn]:
+        order = np.argsort(self.tasks.executor_row, kind="stable")
+        bounds = np.searchsorted(self.tasks.executor_row[order], np.arange(len(self.executors) + 1))
+        return order.astype(np.int64), bounds.astype(np.int64)
+
+    def executor_task_rows(self, executor_row: int) -> IntColumn:
+        """Rows of `tasks` that one executor ran, in the order of their end events."""
+        order, bounds = self._by_executor
+        return order[bounds[executor_row] : bounds[executor_row + 1]]
+
+    @cached_property
     def stage_row_of(self) -> Mapping[tuple[int, int], int]:
         """(stage id, attempt) -> row of `stages`."""
         return {(int(s), int(a)): row for row, (s, a) in enumerate(zip(self.stages.stage_id, self.stages.attempt, strict=True))}
@@ -493,14 +526,12 @@ class AppRun:
         driver = self.executors.cores[self.executors.is_driver]
         if len(driver) and driver.max() > 0:
             return int(driver.max())
-        digits = master.removeprefix("local[").split(",")[0].rstrip("]")
-        return int(digits) if digits.isdigit() else 1
+        return max(parse_count(master.removeprefix("local[").split(",")[0].rstrip("]")) or 1, 1)
 
     @cached_property
     def task_cpus(self) -> int:
         """Cores one task takes (`spark.task.cpus`), at least 1."""
-        text = self.conf("spark.task.cpus", "1") or "1"
-        return max(int(text), 1) if text.isdigit() else 1
+        return max(parse_count(self.conf("spark.task.cpus", "1") or "1") or 1, 1)
 
     @cached_property
     def slots_max(self) -> int:

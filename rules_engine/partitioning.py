@@ -23,15 +23,18 @@ PARTITION_MIN_BYTES = GIB
 PARTITIONS_MAX = 10_000
 """More folders slow every listing and every catalog call."""
 
+PARTITIONS_MOST = 1_000_000
+"""More than any stage is asked to have; a hostile log may claim any number of slots or bytes."""
+
 ROWS_PER_TASK_MIN = 100
 """Some dozens of rows are not faster in more tasks."""
 
 
 def shuffle_partitions(read_bytes: int, slots: int, target_bytes: int, per_slot: int, rows: int | None = None) -> int:
     """Tasks for a stage: by size, at least `per_slot` waves over the slots, a multiple of the slots; no more than its rows carry."""
-    slots = max(slots, 1)
+    slots = min(max(slots, 1), PARTITIONS_MOST)
     by_size = -(-read_bytes // target_bytes) if read_bytes > 0 else 0
-    wanted = -(-max(by_size, slots * per_slot) // slots) * slots
+    wanted = -(-min(max(by_size, slots * per_slot), PARTITIONS_MOST) // slots) * slots
     return int(wanted if not rows else min(wanted, max(rows // ROWS_PER_TASK_MIN, slots)))
 
 

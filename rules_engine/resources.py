@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spark_copilot.rules_engine.facts import MISSING, SUCCESS, AppRun
-from spark_copilot.rules_engine.units import parse_bytes
+from spark_copilot.rules_engine.units import parse_bytes, parse_count
 
 GIB = 1 << 30
 OVERHEAD_MIN_BYTES = 384 << 20
@@ -55,8 +55,8 @@ def driver_lease(run: AppRun) -> Lease | None:
     """The driver of a cluster, from its settings; None on `local[N]`, where it is the executor too."""
     if run.local_cores is not None:
         return None
-    cores = run.conf("spark.driver.cores", "1") or "1"
-    return Lease(run.started_ms, run.ended_ms, int(cores) if cores.isdigit() else 1, _container(run, "driver"))
+    cores = parse_count(run.conf("spark.driver.cores", "1") or "1") or 1
+    return Lease(run.started_ms, run.ended_ms, cores, _container(run, "driver"))
 
 
 def executor_bytes(run: AppRun) -> int:

@@ -12,6 +12,14 @@ _TIME_FACTORS_MS = {"us": 0.001, "ms": 1.0, "s": 1e3, "m": 6e4, "min": 6e4, "h":
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]{0,3})\s*\Z")
 
 
+def parse_count(text: str) -> int | None:
+    """A whole number that Spark would take for a count (31 bits); None when it is not one."""
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.isdecimal() and len(stripped) < 20):
+        return None
+    return number if (number := int(stripped)) < 1 << 31 else None
+
+
 def parse_bytes(text: str, default_unit: str = "b") -> int | None:
     """Bytes of a Spark size string; None when it is not one. `default_unit` is what the key means without a suffix (memory keys: "m")."""
     match = _NUMBER_AND_UNIT.match(text)

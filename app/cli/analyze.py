@@ -27,6 +27,10 @@ def command(
     ] = None,
     output_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report here instead of to the terminal.")] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="Of a directory of logs take the newest only.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow a log that is still written: a line at each change, the report when the run ends.")
+    ] = False,
     pricing: Annotated[
         str | None,
         typer.Option(
@@ -41,16 +45,19 @@ def command(
     emit: Annotated[str | None, typer.Option("--emit", help=f"Print the proposed settings ready to paste: {', '.join(EMITTED)}.")] = None,
 ) -> None:
     """Several applications give one report each (with --format json: one a line)."""
-    if not logs:
-        from spark_copilot.connectors.eventlog import newest_log
-
-        logs = [str(newest_log())]
     if output_format not in FORMATS:
         raise UsageError(f"no format {output_format!r}", hint=f"known: {', '.join(FORMATS)}")
     if emit is not None and emit not in EMITTED:
         raise UsageError(f"cannot emit {emit!r}", hint=f"known: {', '.join(EMITTED)}")
+    logs = chosen(logs or [], latest)
+    if watch:
+        if len(logs) > 1 or emit is not None:
+            raise UsageError("--watch follows one log and prints its report", hint="name one log, and leave --emit out")
+        from spark_copilot.app.cli.watch import follow
+
+        logs = [str(follow(logs[0]))]
     if emit is not None:
-        write_whole(emitted(logs, emit), output)
+        write_whole(emitted(logs, emit, _options(pricing, config, isolated)), output)
         return
     write_whole(
         analysed(logs, output_format, colour=output is None and sys.stdout.isatty(), options=_options(pricing, config, isolated)), output
@@ -69,20 +76,26 @@ def _options(pricing: str | None, config: Path | None, isolated: bool) -> "Optio
     return Options(limits=extensions.limits, rules=extensions.rules, pricing=pricing or load().pricing)
 
 
+def chosen(logs: list[str], latest: bool) -> list[str]:
+    """The logs to read: those named, the newest of each directory, or without any the newest that a Spark of this machine wrote."""
+    from spark_copilot.connectors.eventlog import newest_in, newest_log
+
+    if not logs:
+        return [str(newest_log())]
+    return [str(newest_in(Path(log))) if latest and log != "-" and Path(log).is_dir() else log for log in logs]
+
+
 def analysed(logs: list[str], output_format: str, *, colour: bool, options: "Options | None" = None) -> str:
     """All reports as one text. Nothing is written before every log was read, so a refused log leaves no half answer."""
-    from spark_copilot.app.cli.progress import reading
+    from spark_copilot.app.cli.logs import runs_of
     from spark_copilot.app.report import html, markdown, trace
     from spark_copilot.app.report.text import render
-    from spark_copilot.connectors.eventlog import read_runs
     from spark_copilot.orchestration.analyse import analyse_run
 
     texts = []
     traced = []
     for log in logs:
-        with reading(log) as heard:
-            runs = list(read_runs(log, progress=heard))
-        for run in runs:
+        for run in runs_of(log):
             report = analyse_run(run, options)
             if output_format == "json":
                 texts.append(report.model_dump_json(by_alias=True) + "\n")
@@ -104,9 +117,10 @@ def analysed(logs: list[str], output_format: str, *, colour: bool, options: "Opt
     return "".join(texts) if output_format == "json" else "\n".join(texts)
 
 
-def emitted(logs: list[str], form: str) -> str:
+def emitted(logs: list[str], form: str, options: "Options | None" = None) -> str:
     """The settings that the findings of all logs propose, in the form asked for."""
+    from spark_copilot.app.cli.logs import runs_of
     from spark_copilot.app.report.emit import render
-    from spark_copilot.orchestration.analyse import analyse
+    from spark_copilot.orchestration.analyse import analyse_run
 
-    return render([report for log in logs for report in analyse(log)], form)
+    return render([analyse_run(run, options) for log in logs for run in runs_of(log)], form)

@@ -21,16 +21,10 @@ def command(
 
     run = report = None
     if log is not None:
-        from spark_copilot.app.cli.progress import reading
-        from spark_copilot.connectors.eventlog import read_runs
+        from spark_copilot.app.cli.logs import run_of
         from spark_copilot.orchestration.analyse import analyse_run
 
-        with reading(log) as heard:
-            runs = list(read_runs(log, progress=heard))
-        if len(runs) > 1:
-            names = ", ".join(r.app.id for r in runs[:5])
-            raise UsageError(f"{log} holds {len(runs)} applications ({names}); name one log")
-        run = runs[0]
+        run = run_of(log)
         report = analyse_run(run)
     made = ask(" ".join(question), place(), run=run, report=report, long=long)
     if output_format == "json":

@@ -14,14 +14,14 @@ def command(
     output_format: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
     """Stages are matched by what they do, never by id; the contributions add up to the whole difference."""
+    from spark_copilot.app.cli.logs import runs_of
     from spark_copilot.app.report.plain import shown
-    from spark_copilot.orchestration.analyse import read
     from spark_copilot.orchestration.compare import compare
     from spark_copilot.rules_engine.units import show_ms
 
     if output_format not in ("text", "json"):
         raise UsageError(f"no format {output_format!r}", hint="known: text, json")
-    answer = compare(read(baseline), read(candidate))
+    answer = compare(runs_of(baseline)[0], runs_of(candidate)[0])
     if output_format == "json":
         write_whole(answer.model_dump_json(by_alias=True) + "\n", None)
         return

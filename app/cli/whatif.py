@@ -25,8 +25,8 @@ def command(
     output_format: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
     """Replays the recorded tasks; says where it cannot reason."""
+    from spark_copilot.app.cli.logs import runs_of
     from spark_copilot.app.config import load
-    from spark_copilot.orchestration.analyse import read
     from spark_copilot.orchestration.whatif import what_if
     from spark_copilot.rules_engine.units import parse_ms
 
@@ -36,7 +36,7 @@ def command(
     if deadline is not None and limit is None:
         raise UsageError(f"not a duration: {deadline}", hint="for example 30m or 90s")
     answer = what_if(
-        read(log),
+        runs_of(log)[0],
         executors=_sizes(executors),
         cores=cores,
         settings=_pairs(settings or []),

@@ -9,6 +9,7 @@ import numpy as np
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog import events_sql as sql_events
 from spark_copilot.connectors.eventlog.build_executors import Executors
+from spark_copilot.connectors.eventlog.build_late import Lateness
 from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks, sane_ms
@@ -55,11 +56,12 @@ class Builder:
         self.issues: list[str] = []
         self.more_issues = 0
         self.truncated = self.compacted = False
+        self.lateness = Lateness()
         self._handlers: dict[type[Any], Callable[[Any], Any]] = {
             ev.JobStart: self._job_start,
             ev.JobEnd: self._job_end,
             ev.StageSubmitted: self._stage_submitted,
-            ev.StageCompleted: self.stages.completed,
+            ev.StageCompleted: self._stage_completed,
             sql_events.SqlStart: self._sql_plan(self.sql.start),
             sql_events.SqlUpdate: self._sql_plan(self.sql.update),
             sql_events.SqlMetricUpdates: self._sql_plan(self.sql.metric_updates),
@@ -113,6 +115,11 @@ class Builder:
         if self.detail is not None and isinstance(event, ev.DetailedEnd):
             self.detail.task_end(event)
             self.live.pop(event.info.task_id, None)
+            if self.lateness.task_end(event, event.info.executor in self.tasks.gone):
+                job = self.stages.get(event.stage, event.stage_attempt).job
+                if job in self.lateness.job_ends:
+                    self.tasks.flush()
+                    self.lateness.job_ends[job] = len(self.tasks)
             event.info.updates = ()
         if len(self.tasks.pending) >= CHUNK:
             self.tasks.flush()
@@ -123,6 +130,7 @@ class Builder:
         self.live[event.info.task_id] = event
         if self.detail is not None:
             self.detail.task_start(event)
+            self.lateness.task_start(event)
 
     def _executor_added(self, event: ev.ExecutorAdded) -> None:
         self.executors.added(event)
@@ -140,11 +148,18 @@ class Builder:
             job.completed = max(self.latest, job.submitted)
         if self.detail is not None:
             self.detail.job_end(event.job)
+            self.tasks.flush()
+            self.lateness.job_ends[event.job] = len(self.tasks)
 
     def _stage_submitted(self, event: ev.StageSubmitted) -> None:
         self.stages.submitted(event)
         if self.detail is not None:
             self.detail.stage_submitted(event.info)
+
+    def _stage_completed(self, event: ev.StageCompleted) -> None:
+        self.stages.completed(event)
+        if self.detail is not None:
+            self.lateness.stage_completed((event.info.stage, event.info.attempt))
 
     def _sql_plan(self, take: Callable[[Any], None]) -> Callable[[Any], None]:
         def handler(event: Any) -> None:
@@ -264,6 +279,7 @@ class Builder:
             running=self._running(rows),
             resubmitted=self._resubmitted(rows),
             stage_peaks=self._stage_peaks(rows),
+            late=self.lateness.seen(),
         )
         return self.redactor.everywhere(run)
 
@@ -278,7 +294,7 @@ class Builder:
                 t.info.task_id,
                 t.info.index,
                 t.info.attempt,
-                t.info.partition if t.info.partition >= 0 else t.info.index,
+                max(t.info.partition, MISSING),
                 rows[t.stage, t.stage_attempt],
                 executors[self.executors.get(t.info.executor).id],
                 max(sane_ms(t.info.launch), 0),

@@ -61,6 +61,7 @@ class Execution:
     tags: tuple[str, ...] = ()
     metrics: dict[int, PlanMetric] = field(default_factory=dict)
     driver: dict[int, int] = field(default_factory=dict)
+    query: str | None = None
 
 
 class Sql:
@@ -82,6 +83,7 @@ class Sql:
         one.root = MISSING if event.root is None else event.root
         one.description, one.details = self.mask(event.description or ""), self.mask(event.details or "")
         one.submitted, one.tags = sane_ms(event.time), tuple(map(self.mask, event.tags or ()))
+        one.query = None if event.query is None else self.mask(event.query)
         one.configs = self.redactor.settings({k: str(v) for k, v in (event.configs or {}).items()})
         self._plan(one, event.plan, event.physical)
         one.first = one.last
@@ -162,6 +164,7 @@ class Sql:
                 modified_configs=one.configs,
                 job_tags=one.tags,
                 error_message=one.message,
+                query_id=one.query,
                 metric_strings=None if self.detail is None else self.detail.strings.get(one.id, {}),
                 all_metrics=tuple(one.metrics.values()),
             )

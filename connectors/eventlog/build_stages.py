@@ -64,6 +64,7 @@ class Stages:
         self.stages: dict[tuple[int, int], Stage] = {}
         self.jobs: dict[int, Job] = {}
         self.totals: dict[int, int] = {}
+        self.job_of_stage: dict[int, int] = {}
         self.lost_starts = 0
         self.untimed = 0
 
@@ -104,6 +105,7 @@ class Stages:
         job.submitted = sane_ms(event.submitted)
         self.untimed += job.submitted == MISSING
         job.stages = tuple(info.stage for info in event.infos) or event.stage_ids
+        self.job_of_stage.update(dict.fromkeys(job.stages, job.id))
         job.sql = MISSING if execution is None else execution
         for info in event.infos:
             if (info.stage, info.attempt) not in self.stages:
@@ -137,7 +139,7 @@ class Stages:
             if stage.sql == MISSING:
                 stage.sql = _number(event.properties.execution)
         if stage.job == MISSING:
-            stage.job = next((job.id for job in reversed(self.jobs.values()) if stage.id in job.stages), MISSING)
+            stage.job = self.job_of_stage.get(stage.id, MISSING)
 
     def completed(self, event: ev.StageCompleted) -> None:
         """SparkListenerStageCompleted."""

@@ -21,6 +21,9 @@ from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING
 CHUNK = 512
 HORIZON_MS = 1 << 43
 """Times beyond the year 2248 are noise."""
+_MOST = 1 << 53
+_MOST_IN_ALL = 1 << 61
+"""A task metric, and the sum of one over a run: two exabytes, 73 years of nanoseconds."""
 
 _INFO = {
     "task_id": "info.task_id",
@@ -181,7 +184,7 @@ class Tasks:
         present: dict[str, IntColumn | None] = {}
         for name in _METRICS:
             present[name] = self._metric(measured.pop(name), has, name, wrong) if has.any() or not n else None
-        columns["partition_id"] = np.where(columns["partition_id"] < 0, columns["index"], columns["partition_id"])
+        columns["partition_id"] = np.maximum(columns["partition_id"], MISSING)
         _mend_times(columns, present["run_ms"], wrong)
         push = None
         if self.push:
@@ -211,6 +214,10 @@ class Tasks:
             if name not in _MISSING_IN:
                 wrong["negative task metrics, read as 0"] += int(negative.sum())
             column[negative] = 0
+        if float(column.sum(dtype=np.float64)) > _MOST_IN_ALL:  # sums of them would leave 64 bits
+            beyond = column > min(_MOST, _MOST_IN_ALL // len(column))
+            wrong["task metrics beyond any machine, read as 0"] += int(beyond.sum())
+            column[beyond] = 0
         return column
 
 

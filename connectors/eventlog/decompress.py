@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import lzma
 import sys
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from spark_copilot.connectors.eventlog.spark_codecs import CODECS, BrokenBlock
 from spark_copilot.rules_engine.errors import LimitExceeded, NotFound
 
 BLOCK_BYTES = 1 << 18
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +119,24 @@ class ZipMember(Counted):
         self.archive = zipfile.ZipFile(path)
         self.packed = max(self.archive.getinfo(name).compress_size, 1)
         self.limits, self.label = limits, name
-        super().__init__(self.archive.open(name))
+        try:
+            super().__init__(self.archive.open(name))
+        except _ZIP_FAULTS as error:  # its own header does not fit the directory's
+            self.archive.close()
+            raise Cut(str(error)) from error
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, left in place."""
+        try:
+            return super().peek(size)
+        except _ZIP_FAULTS as error:
+            raise Cut(str(error)) from error
 
     def read(self, size: int = -1) -> bytes:
         """The next unpacked bytes of the entry."""
         try:
             data = super().read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except _ZIP_FAULTS as error:
             raise Cut(str(error)) from error
         _check(self.label, self.taken, self.packed, self.limits)
         return data

@@ -37,6 +37,7 @@ class SqlStart(Struct, gc=False):
     time: int = MISSING
     configs: dict[str, Any] | None = field(name="modifiedConfigs", default=None)
     tags: tuple[str, ...] | None = field(name="jobTags", default=None)
+    query: str | None = field(name="queryId", default=None)
 
 
 class SqlUpdate(Struct, gc=False):

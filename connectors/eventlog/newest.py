@@ -16,8 +16,15 @@ def newest_log(environ: Mapping[str, str] | None = None) -> Path:
     Raises:
         NotFound: neither is set, the directory is elsewhere than on this machine, or it holds nothing.
     """
-    environ = os.environ if environ is None else environ
-    folder = event_log_dir(environ)
+    return newest_in(event_log_dir(os.environ if environ is None else environ))
+
+
+def newest_in(folder: Path) -> Path:
+    """The most recently written log (file or rolled directory) of a directory of logs.
+
+    Raises:
+        NotFound: it cannot be read, or holds nothing.
+    """
     try:
         logs = [child for child in folder.iterdir() if not child.name.startswith((".", "_"))]
         dated = [

@@ -1,7 +1,7 @@
 """The way in: lines of a log -> events -> one `AppRun` for each application."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,7 @@ from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build import Builder
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK
 from spark_copilot.connectors.eventlog.decompress import Cut, ReadLimits, blocks
+from spark_copilot.connectors.eventlog.depth import MAX_DEPTH, too_deep
 from spark_copilot.connectors.eventlog.locate import Part, Source, locate
 from spark_copilot.rules_engine.errors import BadInput, NotAnEventLog, NotFound
 from spark_copilot.rules_engine.facts import Application, AppRun
@@ -71,12 +72,11 @@ def headlines(path: str | Path, *, limits: ReadLimits | None = None) -> Generato
     What is no event log is passed over.
     """
     limits = limits or ReadLimits()
-    for source in locate(Path(path), limits):
-        try:
-            for run in _Reader(source, limits, None, detail=False, headline=True).runs():
-                yield run.app
-        except (BadInput, NotFound):
-            continue
+    with suppress(BadInput):  # an archive that is broken as a whole
+        for source in locate(Path(path), limits):
+            with suppress(BadInput, NotFound):
+                for run in _Reader(source, limits, None, detail=False, headline=True).runs():
+                    yield run.app
 
 
 def raw_lines(path: str | Path, *, limits: ReadLimits | None = None) -> Generator[bytes, None, None]:
@@ -268,6 +268,8 @@ class _Reader:
             if decoder is None:
                 self._unknown(name)
                 return
+            if too_deep(line):
+                raise msgspec.DecodeError(f"nested more than {MAX_DEPTH} levels deep")
             event = ev.decode_detailed_end(line) if self.detail and name == "SparkListenerTaskEnd" else decoder.decode(line)
         except _BAD as error:
             self._bad(lines, index, error)

@@ -4,6 +4,7 @@ Kept only when a run is read in detail: values of running executions alone, one 
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
@@ -13,8 +14,8 @@ import numpy as np
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.scala_order import scala_order
 
-_LARGEST = 1 << 24
-"""Tasks of one stage beyond this are not followed: their number is a lie."""
+_LARGEST = (1 << 31) - 1
+"""Tasks that a stage can have."""
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class _StageValues:
     tasks: int
     kinds: Mapping[int, str]
     index_of: dict[int, int] = field(default_factory=dict)
+    place: dict[int, int] = field(default_factory=dict)  # of a task index in the arrays, which hold the tasks that reported
     done: set[int] = field(default_factory=set)
     values: dict[int, "array[int]"] = field(default_factory=dict)
     largest: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class _StageValues:
             return
         if succeeded:
             self.done.add(index)
+        at = self.place.setdefault(index, len(self.place))
         for update in updates:
             kind = self.kinds.get(update.id)
             value = _long(update.update)
@@ -43,8 +46,10 @@ class _StageValues:
                 continue
             known = self.values.get(update.id)
             if known is None:
-                known = self.values[update.id] = array("q", bytes(8 * self.tasks))
-            known[index] = value
+                known = self.values[update.id] = array("q")
+            if at >= len(known):
+                known.frombytes(bytes(8 * (at + 1 - len(known))))
+            known[at] = value
             if kind != "sum":
                 most = self.largest.get(update.id)
                 if most is None or value > most[0]:
@@ -143,11 +148,13 @@ class SqlDetail:
 
     def _rendered(self, one: _Execution) -> dict[int, str]:
         values: dict[int, list[array[int]]] = {}
+        zeros: Counter[int] = Counter()  # tasks that did not report a metric count as 0
         largest: dict[int, tuple[int, int, int, int]] = {}
         for stage in (self._stages[s] for s in scala_order(one.stages) if s in self._stages):
             for metric, column in stage.values.items():
                 if metric in one.kinds:
                     values.setdefault(metric, []).append(column)
+                    zeros[metric] += stage.tasks - len(column)
             for metric, (value, task) in stage.largest.items():
                 if metric in one.kinds and (metric not in largest or value > largest[metric][0]):
                     largest[metric] = (value, stage.stage, stage.attempt, task)
@@ -158,14 +165,19 @@ class SqlDetail:
                 values.setdefault(metric, []).append(array("q", [value]))
         return {
             metric: rendered(
-                one.kinds[metric], np.concatenate([np.array(column, dtype=np.int64) for column in columns]), largest.get(metric)
+                one.kinds[metric],
+                np.concatenate([np.array(column, dtype=np.int64) for column in columns]),
+                largest.get(metric),
+                zeros[metric],
             )
             for metric, columns in values.items()
         }
 
 
-def rendered(kind: str, values: np.ndarray[tuple[int], np.dtype[np.int64]], largest: tuple[int, int, int, int] | None) -> str:
-    """A metric as the SQL page prints it."""
+def rendered(
+    kind: str, values: np.ndarray[tuple[int], np.dtype[np.int64]], largest: tuple[int, int, int, int] | None, zeros: int = 0
+) -> str:
+    """A metric as the SQL page prints it; `zeros` further values are 0."""
     place = "(driver)" if largest is None else f"(stage {largest[1]}.{largest[2]}: task {largest[3]})"
     if kind == "sum":
         return f"{int(values.sum()):,}"
@@ -179,9 +191,10 @@ def rendered(kind: str, values: np.ndarray[tuple[int], np.dtype[np.int64]], larg
     if words is None:  # a metric of a connector: Spark would ask its class, which is not loaded here
         return f"{int(values.sum()):,}"
     valid = np.sort(values[values >= 0])
-    if len(valid) <= 1:
+    count = len(valid) + zeros
+    if count <= 1:
         return words(int(valid[0]) if len(valid) else 0)
-    low, middle, high = (words(int(valid[i])) for i in (0, len(valid) // 2, -1))
+    low, middle, high = (words(int(valid[at - zeros]) if at >= zeros else 0) for at in (0, count // 2, count - 1))
     return f"total (min, med, max (stageId: taskId))\n{words(int(valid.sum()))} ({low}, {middle}, {high} {place})"
 
 

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from spark_copilot.rules_engine.facts import FAILED, MISSING, SUCCESS, AppRun, FloatColumn, IntColumn
+from spark_copilot.rules_engine.facts import DRIVERS, FAILED, MISSING, SUCCESS, AppRun, FloatColumn, IntColumn
 
 DISPATCH_MS = 150.0
 """A slot that stood empty for less than this before a task started was being handed over; longer, the task was held back by something else."""
@@ -308,34 +308,43 @@ def _capacity(run: AppRun) -> list[int]:
     ]
 
 
+MAX_SLOTS = 16_384
+"""Slots of one executor that are replayed; a log that names more names more than any machine has."""
+
+
 def _slots(run: AppRun) -> tuple[Slots, ...]:
     if run.local_cores is not None:
-        return (Slots("driver", run.slots_max, 0.0),)
+        return (Slots("driver", min(run.slots_max, MAX_SLOTS), 0.0),)
     found = []
     workers = run.executors
     used = set(run.tasks.executor_row.tolist())
     for row in range(len(workers)):
         count = int(workers.cores[row]) // run.task_cpus
-        if workers.is_driver[row] and row not in used:
+        if workers.executor_id[row] in DRIVERS and row not in used:
             continue
         if count <= 0:
             count = _most_at_once(run, row) if row in used else 0
         if count <= 0:
             continue
-        own = run.tasks.launch_ms[run.tasks.executor_row == row]
+        own = run.tasks.launch_ms[run.executor_task_rows(row)]
         first = int(own.min()) if len(own) else run.ended_ms
         added = max(min(int(workers.added_ms[row]), first) - run.started_ms, 0) if workers.added_ms[row] != MISSING else 0
         gone = int(workers.removed_ms[row])
         found.append(
-            Slots(workers.executor_id[row], count, float(added), _FOREVER if gone == MISSING else float(max(gone - run.started_ms, 0)))
+            Slots(
+                workers.executor_id[row],
+                min(count, MAX_SLOTS),
+                float(added),
+                _FOREVER if gone == MISSING else float(max(gone - run.started_ms, 0)),
+            )
         )
-    return tuple(found) or (Slots("unknown", run.slots_max, 0.0),)
+    return tuple(found) or (Slots("unknown", min(run.slots_max, MAX_SLOTS), 0.0),)
 
 
 def _most_at_once(run: AppRun, executor_row: int) -> int:
-    own = run.tasks.executor_row == executor_row
+    own = run.executor_task_rows(executor_row)
     times = np.concatenate([run.tasks.launch_ms[own], run.tasks.finish_ms[own]])
-    deltas: npt.NDArray[np.int64] = np.repeat(np.array([1, -1], dtype=np.int64), int(own.sum()))
+    deltas: npt.NDArray[np.int64] = np.repeat(np.array([1, -1], dtype=np.int64), len(own))
     return int(np.cumsum(deltas[np.lexsort((deltas, times))]).max()) if len(times) else 0
 
 

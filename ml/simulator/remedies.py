@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from spark_copilot.ml.simulator.model import ReplayModel, SimStage, Slots, failed_positions
+from spark_copilot.ml.simulator.model import MAX_SLOTS, ReplayModel, SimStage, Slots, failed_positions
 from spark_copilot.rules_engine.facts import KILLED, SUCCESS, FloatColumn, IntColumn
 from spark_copilot.rules_engine.findings import (
     Broadcast,
@@ -96,11 +96,18 @@ def _cut(stage: SimStage, quantile: float) -> SimStage:
     return replace(stage, hold_ms=np.minimum(stage.hold_ms, np.quantile(stage.hold_ms, quantile, method="linear")))
 
 
+MAX_ALL_SLOTS = 1 << 20
+"""Slots of a cluster that is replayed."""
+MAX_PARTITIONS = 100_000
+"""Tasks that a stage is spread over in a replay; beyond, more of them no longer shorten it."""
+
+
 def _repartition(model: ReplayModel, stage: SimStage, partitions: int, case: Case) -> SimStage:
     """The stage's work, less what each task costs by itself, spread evenly over `partitions` tasks; attempts that failed are dropped."""
     n = len(stage.hold_ms)
     if not n:
         return stage
+    partitions = min(partitions, max(n, MAX_PARTITIONS))
     fixed, work = _fixed_and_work(model, stage)
     each = work / partitions
     factor = EVEN_CASES[case]
@@ -225,12 +232,13 @@ def _resize(model: ReplayModel, remedy: Resize) -> ReplayModel:
     model = _without_warm_up(model)
     observed = model.slots
     cpus = model.run.task_cpus
-    count = remedy.cores // cpus if remedy.cores is not None else int(np.median([s.count for s in observed]))
+    count = min(remedy.cores // cpus if remedy.cores is not None else int(np.median([s.count for s in observed])), MAX_SLOTS)
     if model.run.local_cores is not None:
-        total = (remedy.executors or 1) * max(count, 1)
+        total = min((remedy.executors or 1) * max(count, 1), MAX_ALL_SLOTS)
         return replace(model, slots=(Slots("driver", total, 0.0),))
     wanted = remedy.executors if remedy.executors is not None else max(model.run.executors_max, 1)
     arrivals = sorted(s.added_ms for s in observed)
+    wanted = min(wanted, MAX_ALL_SLOTS // max(count, 1))
     slots = tuple(Slots(f"sim-{i}", max(count, 1), arrivals[min(i, len(arrivals) - 1)]) for i in range(wanted))
     return replace(model, slots=slots)
 
@@ -244,8 +252,11 @@ def _without_warm_up(model: ReplayModel) -> ReplayModel:
     if model.warm_ms or not len(tasks):
         return model
     first = np.zeros(len(tasks), dtype=np.bool_)
+    row_of = {name: row for row, name in enumerate(model.run.executors.executor_id)}
     for slots in model.slots:
-        own = np.flatnonzero(tasks.executor_row == _executor_row(model, slots.executor_id))
+        if slots.executor_id not in row_of:
+            continue
+        own = model.run.executor_task_rows(row_of[slots.executor_id])
         first[own[np.argsort(tasks.launch_ms[own], kind="stable")][: slots.count]] = True
     excesses: list[float] = []
     changed = {}
@@ -261,11 +272,6 @@ def _without_warm_up(model: ReplayModel) -> ReplayModel:
     if not excesses:
         return model
     return replace(model.with_stages(changed), warm_ms=float(np.median(excesses)))
-
-
-def _executor_row(model: ReplayModel, executor_id: str) -> int:
-    known = model.run.executors.executor_id
-    return known.index(executor_id) if executor_id in known else -1
 
 
 def driver_gap_ms(model: ReplayModel) -> float:

@@ -31,6 +31,7 @@ class _Scheduler:
         self.events: list[tuple[float, int, int, int, int]] = []
         self.sequence = 0
         self.pending: dict[int, deque[int]] = {}
+        self.waiting: list[tuple[tuple[int, int, int], int]] = []  # stages with a task to start, by rank; entries may be out of date
         self.running: dict[int, int] = {}
         self.left = [len(s.hold_ms) if not s.skip else 0 for s in model.stages]
         self.free: list[int] = []
@@ -77,7 +78,7 @@ class _Scheduler:
             if kind == _DONE:
                 self.task_done(a, b)
             elif kind == _READY:
-                self.pending[a].append(b)
+                self.ready(a, b)
             elif kind == _JOB:
                 self.job_submitted(a)
             elif kind == _STAGE:
@@ -146,6 +147,17 @@ class _Scheduler:
                 queue.append(task)
         self.pending[position] = queue
         self.running[position] = 0
+        self.offer(position)
+
+    def ready(self, position: int, task: int) -> None:
+        queue = self.pending[position]
+        queue.append(task)
+        if len(queue) == 1:
+            self.offer(position)
+
+    def offer(self, position: int) -> None:
+        if self.pending.get(position):
+            heapq.heappush(self.waiting, (self.rank(position), position))
 
     def assign(self) -> None:
         while self.free:
@@ -158,6 +170,8 @@ class _Scheduler:
                 continue
             task = self.pending[position].popleft()
             self.running[position] += 1
+            if self.model.fair:
+                self.offer(position)
             hold = self.hold[position][task]
             if slot in self.cold:
                 self.cold.discard(slot)
@@ -172,11 +186,12 @@ class _Scheduler:
 
     def next_stage(self) -> int | None:
         """FIFO: the earliest job, then stage, with a task waiting. FAIR: the one with the fewest running."""
-        best: int | None = None
-        for position, queue in self.pending.items():
-            if queue and (best is None or self.rank(position) < self.rank(best)):
-                best = position
-        return best
+        while self.waiting:
+            rank, position = self.waiting[0]
+            if self.pending.get(position) and rank == self.rank(position):
+                return position
+            heapq.heappop(self.waiting)
+        return None
 
     def rank(self, position: int) -> tuple[int, int, int]:
         stage = self.model.stages[position]
@@ -191,11 +206,13 @@ class _Scheduler:
         else:
             self.gone.append(slot)
         for follower in self.followers[position].get(task, ()):
-            self.pending[position].append(follower)
+            self.ready(position, follower)
         self.left[position] -= 1
         if self.left[position] <= 0:
             self.push(self.now + self.model.stages[position].tail_ms, _STAGE_END, position)
             self.pending.pop(position, None)
+        elif self.model.fair:
+            self.offer(position)
 
     def stage_ended(self, position: int) -> None:
         if np.isfinite(self.stage_end[position]):

@@ -12,6 +12,7 @@ from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf, partitions_for
 from spark_copilot.rules_engine.rules.scans import unsplit_stages
+from spark_copilot.rules_engine.units import parse_count
 
 
 def _rows_of(stage: Stage) -> int:
@@ -109,7 +110,7 @@ def _more_partitions(run: AppRun, stage: Stage, wanted: int) -> tuple[Change, ..
     shuffled = int((stage.column("shuffle_read_local_bytes") + stage.column("shuffle_read_remote_bytes")).sum())
     if shuffled:
         setting = run.conf("spark.sql.shuffle.partitions", "200") or "200"
-        if setting.isdigit() and int(setting) < wanted:
+        if (count := parse_count(setting)) is not None and count < wanted:
             changes += conf(
                 run,
                 "spark.sql.shuffle.partitions",
@@ -169,7 +170,7 @@ def too_many_small_tasks(run: AppRun, limits: PartitionLimits) -> Iterator[Obser
     stop = "stop when the median task takes a few hundred milliseconds"
     changes = conf(run, "spark.sql.adaptive.enabled", "true", "adaptive execution merges small shuffle partitions by itself", stop)
     setting = run.conf("spark.sql.shuffle.partitions", "200") or "200"
-    if setting.isdigit() and int(setting) > wanted:
+    if (count := parse_count(setting)) is not None and count > wanted:
         changes += conf(run, "spark.sql.shuffle.partitions", str(wanted), f"{worst.n:,} tasks of {np.median(worst.ms):.0f} ms each", stop)
     changes += code(
         "coalesce",

@@ -88,7 +88,7 @@ def _after_warm_up(run: AppRun) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_
     """True for tasks that were not among the first of their executor (twice its cores): those pay for class loading."""
     warm = np.ones(len(run.tasks), dtype=np.bool_)
     for executor in np.unique(run.tasks.executor_row).tolist():
-        own = np.flatnonzero(run.tasks.executor_row == executor)
+        own = run.executor_task_rows(executor)
         first = own[np.argsort(run.tasks.launch_ms[own], kind="stable")][: 2 * max(int(run.executors.cores[executor]), 1)]
         warm[first] = False
     return warm

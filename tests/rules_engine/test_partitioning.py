@@ -60,7 +60,7 @@ def test_a_scan_makes_as_many_splits_as_spark_does(size: int, slots: int, expect
     assert input_partitions(size, slots) == expected
 
 
-@given(st.integers(1, 1 << 55), st.integers(1, 100_000), st.integers(1, 5), st.integers(0, 10**12))
+@given(st.integers(1, 1 << 46), st.integers(1, 100_000), st.integers(1, 5), st.integers(0, 10**12))
 def test_shuffle_partitions_fill_the_slots_and_bound_the_task(size: int, slots: int, per_slot: int, rows: int) -> None:
     made = shuffle_partitions(size, slots, 128 * MIB, per_slot)
     assert made % slots == 0

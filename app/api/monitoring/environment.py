@@ -1,5 +1,6 @@
 """`/environment`: ApplicationEnvironmentInfo."""
 
+import re
 from collections.abc import Mapping
 
 from spark_copilot.app.api.monitoring.values import Json
@@ -15,13 +16,23 @@ def environment_json(run: AppRun) -> Json:
             "javaHome": env.jvm.get("Java Home", ""),
             "scalaVersion": env.jvm.get("Scala Version", ""),
         },
-        "sparkProperties": _pairs(env.spark),
-        "hadoopProperties": _pairs(env.hadoop),
-        "systemProperties": _pairs(env.system),
-        "metricsProperties": _pairs(env.metrics),
+        "sparkProperties": _redacted(env.spark),
+        "hadoopProperties": _redacted(env.hadoop),
+        "systemProperties": _redacted(env.system),
+        "metricsProperties": _redacted(env.metrics),
         "classpathEntries": _pairs(env.classpath),
         "resourceProfiles": [_profile(key, profile) for key, profile in sorted(run.resource_profiles.items())],
     }
+
+
+_SENSITIVE = re.compile("secret|password|token|access[.]?key|credential", re.IGNORECASE)
+"""`spark.redaction.regex` of Spark 4.3, which a History Server asks of names and of values."""
+
+
+def _redacted(settings: Mapping[str, str]) -> list[list[str]]:
+    return [
+        [key, "*********(redacted)" if _SENSITIVE.search(key) or _SENSITIVE.search(value) else value] for key, value in _pairs(settings)
+    ]
 
 
 def _pairs(settings: Mapping[str, str]) -> list[list[str]]:

@@ -2,11 +2,9 @@
 
 import time
 
-import numpy as np
-
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, peaks_json, put_moment
-from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS, AppRun
+from spark_copilot.rules_engine.facts import DRIVERS, FAILED, KILLED, MISSING, SUCCESS, AppRun
 
 
 def listed_rows(run: AppRun) -> list[int]:
@@ -25,18 +23,15 @@ def task_cpus(run: AppRun, profile: int) -> int:
 
 def executor_json(totals: Totals, row: int) -> Json:
     """ExecutorSummary of one executor or the driver."""
-    run, executors, tasks = totals.run, totals.run.executors, totals.run.tasks
-    rows = np.flatnonzero(tasks.executor_row == row)
-    status = tasks.status[rows]
-    lost = [r for r in run.resubmitted if r.executor_row == row and r.alive]
-    active = sum(1 for t in run.running if t.executor_row == row)
-    driver = bool(executors.is_driver[row])
+    run, executors = totals.run, totals.run.executors
+    lost, active = totals.executor_lost[row], totals.executor_active[row]
+    driver = executors.executor_id[row] in DRIVERS
     removed = int(executors.removed_ms[row])
     peaks = executors.peaks[row]
-    done, failed, killed = (int((status == code).sum()) for code in (SUCCESS, FAILED, KILLED))
+    done, failed, killed = (int(totals.executor_status[code][row]) for code in (SUCCESS, FAILED, KILLED))
 
     def total(*names: str) -> int:
-        return int(sum(totals.metric(name)[rows].sum() for name in names))
+        return sum(int(totals.by_executor(name)[row]) for name in names)
 
     held = run.wall_ms if run.complete else int(time.time() * 1000) - run.started_ms
     out: Json = {"id": executors.executor_id[row]}
@@ -50,10 +45,10 @@ def executor_json(totals: Totals, row: int) -> Json:
         "totalCores": int(executors.cores[row]),
         "maxTasks": int(executors.cores[row]) // task_cpus(run, int(executors.resource_profile[row])),
         "activeTasks": active,
-        "failedTasks": failed + len(lost),
+        "failedTasks": failed + lost,
         "completedTasks": done,
         "totalTasks": done + failed + killed + active,
-        "totalDuration": held if driver else int(tasks.duration_ms[rows].sum()),
+        "totalDuration": held if driver else total("duration_ms"),
         "totalGCTime": peaks.get("TotalGCTime", 0) if driver else total("gc_ms"),
         "totalInputBytes": total("input_bytes"),
         "totalShuffleRead": total("shuffle_read_local_bytes", "shuffle_read_remote_bytes"),
@@ -73,7 +68,7 @@ def executor_json(totals: Totals, row: int) -> Json:
         "totalOffHeapStorageMemory": int(executors.max_off_heap_bytes[row]),
     }
     out["blacklistedInStages"] = []
-    if peaks or len(rows):
+    if peaks or done + failed + killed:
         out["peakMemoryMetrics"] = peaks_json(peaks)
     out["attributes"] = dict(executors.attributes[row])
     out["resources"] = dict(executors.resources[row])

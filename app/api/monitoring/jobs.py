@@ -4,7 +4,7 @@ import numpy as np
 
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, put_moment
-from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS
+from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS, IntColumn
 
 
 def job_status(totals: Totals, row: int) -> str:
@@ -24,8 +24,13 @@ def job_json(totals: Totals, row: int) -> Json:
     skipped = [s for s in listed if stages.skipped[s]]
     done_before = {int(stages.stage_id[s]) for s in listed if 0 <= stages.completed_ms[s] < begun}
     first = {int(stages.stage_id[s]): s for s in reversed(listed)}
-    counts = totals.stage_status
-    tasks = np.concatenate([run.task_rows(s) for s in mine]) if mine else np.zeros(0, dtype=np.int64)
+    before = run.late.job_ends.get(int(jobs.job_id[row])) if ended != MISSING else None
+    tasks = np.concatenate([totals.counted_rows(s, before) for s in mine]) if mine else np.zeros(0, dtype=np.int64)
+    counts = np.bincount(run.tasks.status[tasks], minlength=3)
+    again = sum(len(totals.resubmitted_of_stage.get(s, ())) for s in mine)
+    late = 0  # to Spark a task that ended after its job still runs
+    if before is not None:
+        late = sum(int((run.tasks.launch_ms[rest] <= ended).sum()) for s in mine for rest in [_after(totals, s, before)])
     out: Json = {"jobId": int(jobs.job_id[row]), "name": jobs.name[row]}
     if jobs.description[row] is not None:
         out["description"] = jobs.description[row]
@@ -39,12 +44,12 @@ def job_json(totals: Totals, row: int) -> Json:
         "jobTags": list(jobs.tags[row]),
         "status": job_status(totals, row),
         "numTasks": sum(int(stages.n_tasks[s]) for stage, s in first.items() if stage not in done_before),
-        "numActiveTasks": sum(int(totals.stage_active[s]) for s in mine),
-        "numCompletedTasks": sum(int(counts[SUCCESS][s]) for s in mine),
+        "numActiveTasks": sum(int(totals.stage_active[s]) for s in mine) + late,
+        "numCompletedTasks": int(counts[SUCCESS]),
         "numSkippedTasks": sum(int(stages.n_tasks[s]) for s in skipped),
-        "numFailedTasks": sum(int(counts[FAILED][s]) for s in mine),
-        "numKilledTasks": sum(int(counts[KILLED][s]) for s in mine),
-        "numCompletedIndices": totals.completed_indices(mine),
+        "numFailedTasks": int(counts[FAILED]) + again,
+        "numKilledTasks": int(counts[KILLED]),
+        "numCompletedIndices": totals.completed_indices(mine, before),
         "numActiveStages": sum(1 for s in mine if stages.completed_ms[s] == MISSING),
         "numCompletedStages": len(complete),
         "numSkippedStages": len(skipped),
@@ -52,3 +57,8 @@ def job_json(totals: Totals, row: int) -> Json:
         "killedTasksSummary": totals.killed_summary(tasks),
     }
     return out
+
+
+def _after(totals: Totals, stage_row: int, before: int) -> IntColumn:
+    rows = totals.counted_rows(stage_row)
+    return rows[rows >= before]

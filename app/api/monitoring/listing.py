@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from spark_copilot.app.api.monitoring.jobs import job_json, job_status
-from spark_copilot.app.api.monitoring.stages import listed_rows, stage_status, task_json
+from spark_copilot.app.api.monitoring.stages import listed_rows, running_json, stage_status, task_json
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json
 from spark_copilot.rules_engine.errors import NotFound, UsageError
+from spark_copilot.rules_engine.facts import RunningTask
 
 _JOB = frozenset({"RUNNING", "SUCCEEDED", "FAILED", "UNKNOWN"})
 _STAGE = frozenset({"ACTIVE", "COMPLETE", "FAILED", "PENDING", "SKIPPED"})
@@ -84,6 +85,10 @@ def task_page(totals: Totals, row: int, *, offset: int, length: int, sort_by: st
     if words:
         rows = rows[[("SUCCESS", "FAILED", "KILLED")[int(code)] in words for code in run.tasks.status[rows]]]
     keys = run.tasks.task_id[rows] if order[0] == "taskId" else run.tasks.duration_ms[rows]
-    ranked = sorted(range(len(rows)), key=lambda at: int(keys[at]), reverse=order[1])
+    running = totals.running_of_stage.get(row, []) if not words or "RUNNING" in words else []
+    found: list[tuple[int, int | RunningTask]] = list(zip(keys.tolist(), rows.tolist(), strict=True))
+    found += [(task.task_id if order[0] == "taskId" else -1, task) for task in running]
+    found.sort(key=lambda one: one[0], reverse=order[1])
     offset = max(offset, 0)
-    return [task_json(totals, int(rows[at])) for at in ranked[offset : offset + max(length, 0)]]
+    page = [task for _, task in found[offset : offset + max(length, 0)]]
+    return [running_json(totals, task) if isinstance(task, RunningTask) else task_json(totals, task) for task in page]

@@ -213,9 +213,9 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
 
     @router.get(prefix + "/executors")
     def active_executors(request: Request) -> Answer:
-        """Executors that are alive."""
+        """Executors that are alive, the last id first."""
         run = totals(request)
-        rows = [row for row in executors.listed_rows(run.run) if run.run.executors.removed_ms[row] == -1]
+        rows = [row for row in reversed(executors.listed_rows(run.run)) if run.run.executors.removed_ms[row] == -1]
         return Answer([executors.executor_json(run, row) for row in rows])
 
     @router.get(prefix + "/allexecutors")

@@ -41,6 +41,8 @@ def sql_json(totals: Totals, execution: SqlExecution, *, details: bool, plan: bo
     if execution.error_message is not None:
         out["errorMessage"] = execution.error_message
     out["rootExecutionId"] = execution.root_id if execution.root_id != MISSING else execution.sql_id
+    if execution.query_id is not None:
+        out["queryId"] = execution.query_id
     out["modifiedConfigs"] = dict(execution.modified_configs)
     return out
 

@@ -1,12 +1,13 @@
 """`/stages`: StageData with its tasks, summaries and quantiles."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from spark_copilot.app.api.monitoring.totals import Totals
+from spark_copilot.app.api.monitoring.totals import Totals, kill_reason
 from spark_copilot.app.api.monitoring.values import PEAKS, Json, peaks_json, put_moment, quantile_rows, spread
-from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn
+from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn, RunningTask
 
 SUMS = {
     "executorDeserializeTime": "deserialise_ms", "executorDeserializeCpuTime": "deserialise_cpu_ns", "executorRunTime": "run_ms",
@@ -91,12 +92,13 @@ def stage_json(
     }
     if details:
         rows = sorted(run.task_rows(row).tolist(), key=run.tasks.task_id.__getitem__)
-        found = [task_json(totals, task) for task in rows]
+        found = [task_json(totals, task) for task in rows] + [running_json(totals, task) for task in totals.running_of_stage.get(row, ())]
+        found.sort(key=lambda task: int(task["taskId"]))
         out["tasks"] = {str(task["taskId"]): task for task in found if not statuses or task["status"] in statuses}
         out["executorSummary"] = {run.executors.executor_id[executor]: one for executor, one in executor_summaries(totals, row).items()}
-    out["killedTasksSummary"] = totals.killed_summary(run.task_rows(row))
+    out["killedTasksSummary"] = totals.killed_summary(totals.counted_rows(row))
     out["resourceProfileId"] = int(stages.resource_profile[row])
-    mine = [peaks for (stage, _), peaks in run.stage_peaks.items() if stage == row]
+    mine = totals.peaks_of_stage.get(row, {}).values()
     if mine:
         out["peakExecutorMetrics"] = peaks_json({name: max(peaks.get(name, 0) for peaks in mine) for name in PEAKS})
     if summaries is not None and stages.submitted_ms[row] != MISSING:
@@ -187,12 +189,11 @@ _EXECUTOR_SUMS = {
 
 def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
     """ExecutorStageSummary by executor row, for those that ran tasks of the stage."""
-    run, tasks = totals.run, totals.run.tasks
-    mine = run.task_rows(row)
-    again = [r for r in run.resubmitted if r.stage_row == row]
-    executors = sorted(
-        {int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | {e for s, e in run.stage_peaks if s == row}
-    )
+    tasks = totals.run.tasks
+    mine = totals.counted_rows(row)
+    again = totals.resubmitted_of_stage.get(row, [])
+    known = totals.peaks_of_stage.get(row, {})
+    executors = sorted({int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | set(known))
     out: dict[int, Json] = {}
     for executor in executors:
         rows = mine[tasks.executor_row[mine] == executor]
@@ -206,7 +207,7 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
         }
         one |= {name: int(sum(totals.metric(column)[rows].sum() for column in columns)) for name, columns in _EXECUTOR_SUMS.items()}
         one["isBlacklistedForStage"] = False
-        peaks = run.stage_peaks.get((row, executor))
+        peaks = known.get(executor)
         if peaks is not None:
             one["peakMemoryMetrics"] = peaks_json(peaks)
         one["isExcludedForStage"] = False
@@ -258,34 +259,52 @@ def task_json(totals: Totals, row: int) -> Json:
         "accumulatorUpdates": [],
     }
     if tasks.error_row[row] != MISSING:
-        out["errorMessage"] = run.errors[int(tasks.error_row[row])]
-    if tasks.has_metrics[row]:
-        m = {rest: int(totals.metric(name)[row]) for rest, name in _TASK_METRICS.items()}
-        push = {rest: int(totals.push(name)[row]) for rest, name in zip(PUSH_NAMES, PUSH_READ, strict=True)}
-        out["taskMetrics"] = m | {
-            "inputMetrics": {"bytesRead": int(totals.metric("input_bytes")[row]), "recordsRead": int(totals.metric("input_records")[row])},
-            "outputMetrics": {
-                "bytesWritten": int(totals.metric("output_bytes")[row]),
-                "recordsWritten": int(totals.metric("output_records")[row]),
-            },
-            "shuffleReadMetrics": {
-                "remoteBlocksFetched": int(totals.metric("shuffle_read_remote_blocks")[row]),
-                "localBlocksFetched": int(totals.metric("shuffle_read_local_blocks")[row]),
-                "fetchWaitTime": int(totals.metric("fetch_wait_ms")[row]),
-                "remoteBytesRead": int(totals.metric("shuffle_read_remote_bytes")[row]),
-                "remoteBytesReadToDisk": int(totals.metric("shuffle_read_remote_to_disk_bytes")[row]),
-                "localBytesRead": int(totals.metric("shuffle_read_local_bytes")[row]),
-                "recordsRead": int(totals.metric("shuffle_read_records")[row]),
-                "remoteReqsDuration": int(totals.metric("remote_requests_ms")[row]),
-                "shufflePushReadMetrics": push,
-            },
-            "shuffleWriteMetrics": {
-                "bytesWritten": int(totals.metric("shuffle_write_bytes")[row]),
-                "writeTime": int(totals.metric("shuffle_write_ns")[row]),
-                "recordsWritten": int(totals.metric("shuffle_write_records")[row]),
-            },
-        }
+        out["errorMessage"] = kill_reason(run.errors[int(tasks.error_row[row])])
+    m = {rest: int(totals.metric(name)[row]) for rest, name in _TASK_METRICS.items()}
+    push = {rest: int(totals.push(name)[row]) for rest, name in zip(PUSH_NAMES, PUSH_READ, strict=True)}
+    out["taskMetrics"] = m | {
+        "inputMetrics": {"bytesRead": int(totals.metric("input_bytes")[row]), "recordsRead": int(totals.metric("input_records")[row])},
+        "outputMetrics": {
+            "bytesWritten": int(totals.metric("output_bytes")[row]),
+            "recordsWritten": int(totals.metric("output_records")[row]),
+        },
+        "shuffleReadMetrics": {
+            "remoteBlocksFetched": int(totals.metric("shuffle_read_remote_blocks")[row]),
+            "localBlocksFetched": int(totals.metric("shuffle_read_local_blocks")[row]),
+            "fetchWaitTime": int(totals.metric("fetch_wait_ms")[row]),
+            "remoteBytesRead": int(totals.metric("shuffle_read_remote_bytes")[row]),
+            "remoteBytesReadToDisk": int(totals.metric("shuffle_read_remote_to_disk_bytes")[row]),
+            "localBytesRead": int(totals.metric("shuffle_read_local_bytes")[row]),
+            "recordsRead": int(totals.metric("shuffle_read_records")[row]),
+            "remoteReqsDuration": int(totals.metric("remote_requests_ms")[row]),
+            "shufflePushReadMetrics": push,
+        },
+        "shuffleWriteMetrics": {
+            "bytesWritten": int(totals.metric("shuffle_write_bytes")[row]),
+            "writeTime": int(totals.metric("shuffle_write_ns")[row]),
+            "recordsWritten": int(totals.metric("shuffle_write_records")[row]),
+        },
+    }
     out["executorLogs"] = dict(run.executors.log_urls[executor])
-    out["schedulerDelay"] = int(scheduler_delay(totals, rows)[0]) if tasks.has_metrics[row] else 0
+    out["schedulerDelay"] = int(scheduler_delay(totals, rows)[0])
     out["gettingResultTime"] = int(getting_result(totals, rows)[0])
     return out
+
+
+def running_json(totals: Totals, task: RunningTask) -> Json:
+    """TaskData of an attempt that began and did not end."""
+    executors = totals.run.executors
+    out: Json = {"taskId": task.task_id, "index": task.index, "attempt": task.attempt, "partitionId": task.partition_id}
+    put_moment(out, "launchTime", task.launch_ms)
+    return out | {
+        "duration": max(int(time.time() * 1000) - task.launch_ms, 0),
+        "executorId": executors.executor_id[task.executor_row],
+        "host": executors.host[task.executor_row],
+        "status": "RUNNING",
+        "taskLocality": LOCALITIES[task.locality] if task.locality != MISSING else "ANY",
+        "speculative": task.speculative,
+        "accumulatorUpdates": [],
+        "executorLogs": dict(executors.log_urls[task.executor_row]),
+        "schedulerDelay": 0,
+        "gettingResultTime": 0,
+    }

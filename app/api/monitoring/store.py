@@ -11,8 +11,9 @@ from typing import Protocol
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, moment
 from spark_copilot.connectors.eventlog import ReadLimits, headlines, read_runs
+from spark_copilot.connectors.run_tables import RunCache
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
-from spark_copilot.rules_engine.facts import MISSING, Application
+from spark_copilot.rules_engine.facts import MISSING, Application, AppRun
 
 MAX_KEPT_TASKS = 2_000_000
 """Tasks of all runs held in memory together; the runs asked for longest ago go first."""
@@ -29,6 +30,8 @@ class Attempt:
     """Bytes and last change (ns) of the log when it was read."""
     download: Path | None = None
     """What is handed out as the log, when it is another file than `log`."""
+    number: int = 0
+    """Applications before it in the log."""
 
 
 class Store(Protocol):
@@ -105,8 +108,8 @@ def pick(attempts: dict[str, list[Attempt]], app_id: str, attempt_id: str | None
 class HistoryStore:
     """Lists and reads the logs of one directory. New and grown logs appear by themselves; a broken one spoils nothing. Safe for threads."""
 
-    def __init__(self, log_dir: Path, *, limits: ReadLimits | None = None) -> None:
-        self.log_dir, self.limits = log_dir, limits or ReadLimits()
+    def __init__(self, log_dir: Path, *, limits: ReadLimits | None = None, cache: RunCache | None = None) -> None:
+        self.log_dir, self.limits, self.cache = log_dir, limits or ReadLimits(), cache
         self._logs: dict[Path, tuple[tuple[int, int], list[Attempt]]] = {}
         self._kept = KeptRuns()
         self._scanned = 0.0
@@ -138,15 +141,23 @@ class HistoryStore:
         with self._lock:
             if (known := self._kept.get(key, attempt.stamp)) is not None:
                 return known
-            run = next(
-                (r for r in read_runs(attempt.log, limits=self.limits, detail=True) if (r.app.id, r.app.attempt) == key),
-                None,
-            )
+            run = None
+            for number, one in enumerate(self._read(attempt.log)):
+                if (one.app.id, one.app.attempt) == key:
+                    run = one
+                    break
+                if number == attempt.number:  # a log without an application start gives its id only when it is read whole
+                    run = one
             if run is None:
                 raise NotFound(f"no such app: {app_id}")
             totals = Totals(run)
             self._kept.put(key, attempt.stamp, totals)
             return totals
+
+    def _read(self, log: Path) -> Iterator[AppRun]:
+        if self.cache is not None:
+            return self.cache.runs(log, limits=self.limits, detail=True)
+        return read_runs(log, limits=self.limits, detail=True)
 
     def _scan(self) -> None:
         if time.monotonic() - self._scanned < RESCAN_SECONDS:
@@ -158,7 +169,10 @@ class HistoryStore:
                 stamp = _stamp(log)
                 known = self._logs.get(log)
                 if known is None or known[0] != stamp:
-                    self._logs[log] = (stamp, [Attempt(app, log, stamp) for app in headlines(log, limits=self.limits)])
+                    self._logs[log] = (
+                        stamp,
+                        [Attempt(app, log, stamp, number=n) for n, app in enumerate(headlines(log, limits=self.limits))],
+                    )
             except (OSError, CopilotError):
                 self._logs.pop(log, None)
         for gone in set(self._logs) - seen:

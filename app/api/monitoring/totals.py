@@ -1,15 +1,20 @@
 """A run's sums by stage and by executor, made once: every listing is a look-up in them."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn
+from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn, Resubmission, RunningTask
 
 TASK_KILLED = "TaskKilled ("
+
+
+def kill_reason(text: str) -> str:
+    """A failure as task pages print it: of a killed task the reason alone."""
+    return text[len(TASK_KILLED) : -1] if text.startswith(TASK_KILLED) and text.endswith(")") else text
 
 
 class Totals:
@@ -17,6 +22,7 @@ class Totals:
 
     def __init__(self, run: AppRun) -> None:
         self.run = run
+        self._executor_sums: dict[str, IntColumn] = {}
 
     def metric(self, name: str) -> IntColumn:
         """A task metric; zeros where the log has none."""
@@ -28,17 +34,73 @@ class Totals:
         pushed = self.run.tasks.push_read
         return np.zeros(len(self.run.tasks), dtype=np.int64) if pushed is None else pushed[:, PUSH_READ.index(name)]
 
+    @cached_property
+    def in_stage(self) -> npt.NDArray[np.bool_]:
+        """Tasks that count in their stage's sums, shape (n_tasks,)."""
+        return ~np.isin(self.run.tasks.task_id, np.array(self.run.late.stage_tasks, dtype=np.int64))
+
+    @cached_property
+    def in_executor(self) -> npt.NDArray[np.bool_]:
+        """Tasks that count as ended in their executor's sums, shape (n_tasks,)."""
+        return ~np.isin(self.run.tasks.task_id, np.array(self.run.late.executor_tasks, dtype=np.int64))
+
     def by_stage(self, name: str) -> IntColumn:
         """A metric's sum a stage attempt."""
-        return self._sum(self.metric(name), self.run.tasks.stage_row, len(self.run.stages))
+        return self._sum(self.metric(name) * self.in_stage, self.run.tasks.stage_row, len(self.run.stages))
 
     @cached_property
     def stage_sums(self) -> dict[str, IntColumn]:
         """Every metric's sum a stage attempt, push metrics too."""
         names = [f for f in type(self.run.tasks).__slots__ if f.endswith(("_ms", "_ns", "_bytes", "_records", "_blocks"))]
         sums = {name: self.by_stage(name) for name in names}
-        sums.update({name: self._sum(self.push(name), self.run.tasks.stage_row, len(self.run.stages)) for name in PUSH_READ})
+        sums.update(
+            {name: self._sum(self.push(name) * self.in_stage, self.run.tasks.stage_row, len(self.run.stages)) for name in PUSH_READ}
+        )
         return sums
+
+    def by_executor(self, name: str) -> IntColumn:
+        """A metric's sum an executor."""
+        known = self._executor_sums.get(name)
+        if known is None:
+            values = self.run.tasks.duration_ms if name == "duration_ms" else self.metric(name)
+            known = self._executor_sums[name] = self._sum(values * self.in_executor, self.run.tasks.executor_row, len(self.run.executors))
+        return known
+
+    @cached_property
+    def executor_status(self) -> dict[int, IntColumn]:
+        """Ended tasks an executor by outcome."""
+        tasks, n = self.run.tasks, len(self.run.executors)
+        return {
+            status: np.bincount(tasks.executor_row[(tasks.status == status) & self.in_executor], minlength=n)
+            for status in (SUCCESS, FAILED, KILLED)
+        }
+
+    @cached_property
+    def executor_active(self) -> Counter[int]:
+        """Running tasks an executor; to Spark those that ended after it still run."""
+        late = self.run.tasks.executor_row[~self.in_executor].tolist()
+        return Counter([*(task.executor_row for task in self.run.running), *late])
+
+    @cached_property
+    def executor_lost(self) -> Counter[int]:
+        """Resubmitted tasks an executor that was still listed."""
+        return Counter(task.executor_row for task in self.run.resubmitted if task.alive)
+
+    @cached_property
+    def peaks_of_stage(self) -> dict[int, dict[int, Mapping[str, int]]]:
+        """Stage row -> executor row -> peak executor metrics."""
+        found: dict[int, dict[int, Mapping[str, int]]] = {}
+        for (stage, executor), peaks in self.run.stage_peaks.items():
+            found.setdefault(stage, {})[executor] = peaks
+        return found
+
+    @cached_property
+    def resubmitted_of_stage(self) -> dict[int, list[Resubmission]]:
+        """Stage row -> its tasks that had to run again."""
+        found: dict[int, list[Resubmission]] = {}
+        for one in self.run.resubmitted:
+            found.setdefault(one.stage_row, []).append(one)
+        return found
 
     @staticmethod
     def _sum(values: IntColumn, rows: IntColumn, length: int) -> IntColumn:
@@ -50,7 +112,10 @@ class Totals:
     def stage_status(self) -> dict[int, IntColumn]:
         """Ended tasks a stage attempt by outcome; a resubmitted task counts as failed once more."""
         tasks, n = self.run.tasks, len(self.run.stages)
-        counts = {status: np.bincount(tasks.stage_row[tasks.status == status], minlength=n) for status in (SUCCESS, FAILED, KILLED)}
+        counts = {
+            status: np.bincount(tasks.stage_row[(tasks.status == status) & self.in_stage], minlength=n)
+            for status in (SUCCESS, FAILED, KILLED)
+        }
         for again in self.run.resubmitted:
             counts[FAILED][again.stage_row] += 1
         return counts
@@ -58,15 +123,19 @@ class Totals:
     @cached_property
     def stage_active(self) -> IntColumn:
         """Tasks a stage attempt that began and did not end."""
-        return np.bincount([t.stage_row for t in self.run.running], minlength=len(self.run.stages)).astype(np.int64)
+        return np.bincount(
+            [t.stage_row for t in self.run.running if t.task_id not in self._outside], minlength=len(self.run.stages)
+        ).astype(np.int64)
 
     @cached_property
     def stage_first_launch(self) -> IntColumn:
         """The first task's launch a stage attempt, MISSING without one."""
         highest = np.iinfo(np.int64).max
         first = np.full(len(self.run.stages), highest, dtype=np.int64)
-        np.minimum.at(first, self.run.tasks.stage_row, self.run.tasks.launch_ms)
+        np.minimum.at(first, self.run.tasks.stage_row[self.in_stage], self.run.tasks.launch_ms[self.in_stage])
         for task in self.run.running:
+            if task.task_id in self._outside:
+                continue
             first[task.stage_row] = min(int(first[task.stage_row]), task.launch_ms)
         return np.where(first == highest, MISSING, first)
 
@@ -79,12 +148,30 @@ class Totals:
             found.setdefault(int(stages.stage_id[row]), []).append(row)
         return found
 
-    def completed_indices(self, rows: Iterable[int]) -> int:
+    @cached_property
+    def _outside(self) -> frozenset[int]:
+        return frozenset(self.run.late.stage_tasks)
+
+    @cached_property
+    def running_of_stage(self) -> dict[int, list[RunningTask]]:
+        """Stage row -> its tasks whose end is not in the log."""
+        found: dict[int, list[RunningTask]] = {}
+        for task in self.run.running:
+            found.setdefault(task.stage_row, []).append(task)
+        return found
+
+    def counted_rows(self, stage_row: int, before: int | None = None) -> IntColumn:
+        """Task rows of a stage attempt that count in its sums, of those that ended before this row."""
+        rows = self.run.task_rows(stage_row)
+        rows = rows[self.in_stage[rows]]
+        return rows if before is None else rows[rows < before]
+
+    def completed_indices(self, rows: Iterable[int], before: int | None = None) -> int:
         """Distinct partitions of these stage attempts that some task finished, counted by stage id."""
         tasks, ids = self.run.tasks, self.run.stages.stage_id
         done: dict[int, list[IntColumn]] = {}
         for row in rows:
-            mine = self.run.task_rows(row)
+            mine = self.counted_rows(row, before)
             done.setdefault(int(ids[row]), []).append(tasks.index[mine[tasks.status[mine] == SUCCESS]])
         return sum(len(np.unique(np.concatenate(every))) for every in done.values())
 
@@ -95,5 +182,5 @@ class Totals:
         for row in rows[tasks.status[rows] == KILLED]:
             error = int(tasks.error_row[row])
             text = self.run.errors[error] if error != MISSING else ""
-            reasons[text[len(TASK_KILLED) : -1] if text.startswith(TASK_KILLED) and text.endswith(")") else text] += 1
+            reasons[kill_reason(text)] += 1
         return dict(reasons)

@@ -1,0 +1,1 @@
+"""Ours beside a real History Server, live."""
