@@ -1,5 +1,6 @@
 """Numbers of one run put into sentences: a stage, the volumes, the failures, the executors. Every figure is a column of the run or a sum over one."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -121,6 +122,16 @@ def longest_stage_lines(run: AppRun, most: int = 3) -> list[str]:
     ]
 
 
+_CAUSE = re.compile(r"^\s*(?:Caused by: )?((?:[\w$]+\.)*\w*(?:Error|Exception|Failure|Killed|Lost)\b.*)$", re.MULTILINE)
+
+
+def reason_of(text: str) -> str:
+    """A failure in at most two lines' worth: how it begins, and the last cause it names when that says more."""
+    first = from_log(text, 180)
+    causes = [from_log(cause, 180) for cause in _CAUSE.findall(text[:20_000])]
+    return first if not causes or causes[-1][:60] in first else f"{from_log(first, 110)} … {causes[-1]}"
+
+
 def failure_lines(run: AppRun) -> list[str]:
     """Failed tasks, stages, jobs and SQL executions with the reasons Spark gave."""
     failed = int((run.tasks.status == FAILED).sum())
@@ -132,7 +143,7 @@ def failure_lines(run: AppRun) -> list[str]:
     if len(rows):
         ids, counts = np.unique(rows, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:2]
-        lines += [f"{show_count(int(counts[n]))} × {from_log(run.errors[int(ids[n])], 180)}" for n in order]
+        lines += [f"{show_count(int(counts[n]))} × {reason_of(run.errors[int(ids[n])])}" for n in order]
     elif run.jobs.failure:
         lines += [f"Job: {from_log(reason, 180)}" for reason in run.jobs.failure if reason][:1]
     lines += [f"SQL {sql.sql_id}: {from_log(sql.error, 180)}" for sql in run.sql if sql.error][:1]

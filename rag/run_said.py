@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from spark_copilot.rag.safe_text import from_log
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change, Finding, Report, Saving
 from spark_copilot.rules_engine.units import show_ms
@@ -86,6 +87,9 @@ def change_line(change: Change) -> str:
     if change.kind == "conf" and change.to is not None:
         before = f" (now {change.from_})" if change.from_ is not None else " (now not set)"
         return f"`{change.key}` = {change.to}{before}. {change.text.rstrip('.')}."
+    if change.kind == "conf" and change.key not in change.text:
+        before = f" (now {from_log(change.from_, 80)})" if change.from_ is not None else ""
+        return f"`{change.key}`{before}: {change.text.rstrip('.')}."
     return f"{change.text.rstrip('.')}."
 
 

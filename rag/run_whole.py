@@ -74,10 +74,21 @@ def changes(asked: Asked) -> RunAnswer:
         for_what = next((by_key[k] for k in advice.because if k in by_key), None)
         about = f" For: {for_what.title} ({place(for_what)})." if for_what is not None else ""
         lines.append(
-            f"{number}. {advice.text.rstrip('.')}." + (f" It is {saving}." if saving else "") + about + f" {_stop(advice.stop_condition)}"
+            f"{number}. {_step(advice.text, for_what)}"
+            + (f" It is {saving}." if saving else "")
+            + about
+            + f" {_stop(advice.stop_condition)}"
         )
         keys += advice.because
     return said("changes", lines, tuple(f for f in report.findings if f.key in keys))
+
+
+def _step(text: str, finding: Finding | None) -> str:
+    """A step of the plan; a change of a setting without a value names its key."""
+    first = finding.changes[0] if finding is not None and finding.changes else None
+    if first is not None and first.kind == "conf" and first.to is None:
+        return change_line(first)
+    return f"{text.rstrip('.')}."
 
 
 def _what_saves(finding: Finding) -> str:
@@ -87,7 +98,7 @@ def _what_saves(finding: Finding) -> str:
 
 def _stop(condition: str) -> str:
     plain = condition.strip().rstrip(".")
-    return f"{plain[:1].upper()}{plain[1:]}." if plain.lower().startswith("stop") else f"Stop when {plain}."
+    return f"{plain[:1].upper()}{plain[1:]}." if plain.lower().startswith(("stop", "undo", "leave")) else f"Stop when {plain}."
 
 
 def saving(asked: Asked) -> RunAnswer:
