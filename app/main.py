@@ -7,10 +7,11 @@ from typing import Literal
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from spark_copilot.app.api import analyze, errors, gate, knowledge
+from spark_copilot.app.api import analyze, chat, errors, gate, knowledge
 from spark_copilot.app.api.monitoring import HistoryStore, monitoring_router
+from spark_copilot.app.api.runs import NoRuns, StoreRuns
 from spark_copilot.app.config import Settings, load
-from spark_copilot.app.wiring import place_of
+from spark_copilot.app.wiring import chat_later, place_of
 
 
 class Health(BaseModel):
@@ -33,7 +34,9 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None) ->
     store = HistoryStore(log_dir) if log_dir is not None else None
     app.include_router(analyze.router(settings))
     app.include_router(gate.router())
-    app.include_router(knowledge.router(place_of(settings), store))
+    runs = StoreRuns(store) if store is not None else NoRuns()
+    app.include_router(knowledge.router(place_of(settings), runs))
+    app.include_router(chat.router(chat_later(settings, runs)))
     if store is not None:
         app.include_router(monitoring_router(store), prefix="/api/v1")
 

@@ -109,21 +109,18 @@ def _answer(state: ChatState, runtime: Runtime[ChatContext]) -> ChatState:
             if by_model is None:
                 turn = Turn(AskAnswer(answer=shown(f"{error}." + (f" {error.hint}" if error.hint else "")), citations=()), focus)
     answer = by_model or (turn.answer if turn is not None else AskAnswer(answer="", citations=()))
-    rest = answer.answer
     if by_model is None:
         if told:
-            emit(Event(event="token", data={"text": "\n\n"}))
-            rest = "".join(told).rstrip("\n") + "\n\n" + answer.answer
+            say(Event(event="token", data={"text": "\n" if told[-1].endswith("\n") else "\n\n"}))
         for line in answer.answer.splitlines(keepends=True):
             if context.stop.is_set():
                 break
-            told.append(line)
-            emit(Event(event="token", data={"text": line}))
+            say(Event(event="token", data={"text": line}))
     for number, citation in enumerate(answer.citations, 1):
         emit(Event(event="citation", data={"n": number, **citation.model_dump()}))
     stored = StoredTurn(
         question=visible(question),
-        answer=rest if not context.stop.is_set() else "".join(told),
+        answer="".join(told),
         citations=tuple(c.model_dump() for c in answer.citations),
         findings=answer.findings,
         run_ids=turn.run_ids if turn is not None else (),
@@ -278,6 +275,9 @@ class Chat:
 
     def close(self) -> None:
         """Give back the database."""
+        self.closing.close()
+
+    def __del__(self) -> None:
         self.closing.close()
 
     def _begin(self, owner: str, name: str) -> threading.Event:
