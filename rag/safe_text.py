@@ -20,6 +20,16 @@ _ADDRESS = re.compile(
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 """What opens an element of markup; made a plain sign, since its end may come in another line."""
 NO_LINK = "[link removed]"
+LEFT_OUT = "[left out]"
+ADDRESSES_A_MODEL = re.compile(
+    r"(?:ignore|disregard|forget|override|bypass) (?:\w+ ){0,4}(?:instructions?|prompts?|rules|guidelines|messages|directives)"
+    r"|(?:ignore|disregard|forget) (?:all |any |everything )?(?:previous|prior|above|earlier|you were told|before)"
+    r"|system prompt|developer (?:message|mode)|you are now\b|you must now\b|as an ai\b|new instructions|do anything now|\bjailbreak"
+    r"|(?:^|\n)\s*(?:system|assistant|tool|user)\s*:\s|<\|?/?(?:system|assistant|tool|user|im_start|im_end|endoftext)\|?>|\[/?INST\]|<<SYS>>"
+    r"|(?:reveal|print|repeat|show|output) (?:\w+ ){0,4}(?:system|hidden|secret|initial) (?:prompt|instructions?|message)",
+    re.IGNORECASE,
+)
+"""Words that talk to a language model. Text of logs and documents is data: such words are not passed on."""
 
 
 def visible(text: str) -> str:
@@ -29,8 +39,13 @@ def visible(text: str) -> str:
 
 def from_log(text: str | None, limit: int = 300) -> str:
     """One line of text that a log holds, bounded; line breaks become spaces and the cut is marked."""
-    clean = " ".join(visible((text or "")[: limit * 8]).split())
+    clean = unaddressed(" ".join(visible((text or "")[: limit * 8]).split()))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def unaddressed(text: str) -> str:
+    """The text without the words in it that talk to a language model."""
+    return ADDRESSES_A_MODEL.sub(LEFT_OUT, text)
 
 
 def without_links(text: str, allowed: Collection[str] = ()) -> str:

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spark_copilot.orchestration.chat.quantities import Kind, Quantity, quantities
-from spark_copilot.rag.answer import ADDRESSES_A_MODEL
 from spark_copilot.rag.keys import exists, known
-from spark_copilot.rag.safe_text import visible, without_links
+from spark_copilot.rag.safe_text import ADDRESSES_A_MODEL, visible, without_links
 from spark_copilot.rules_engine.redact import redact_text
 
 NO_NUMBER, NO_KEY, NO_VALUE = "[figure removed]", "[setting removed]", "[value removed]"

@@ -21,7 +21,7 @@ from spark_copilot.orchestration.whatif import what_if as replay
 from spark_copilot.rag.keys import default_in, exists, known
 from spark_copilot.rag.run_facts import failure_lines
 from spark_copilot.rag.run_figures import STAGE_ORDERS, executor_figures, rows_of, shuffle_read, sql_span_ms, stage_figures, stage_order
-from spark_copilot.rag.safe_text import from_log, visible
+from spark_copilot.rag.safe_text import from_log, unaddressed, visible
 from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.errors import NotFound, UsageError
 from spark_copilot.rules_engine.facts import FAILED
@@ -52,10 +52,10 @@ _FILE_OF = {
 
 def _bounded(value: Any) -> Any:
     if isinstance(value, str):
-        clean = visible(value)
+        clean = unaddressed(visible(value))
         return clean if len(clean) <= TEXT_LIMIT else clean[: TEXT_LIMIT - 1] + "…"
     if isinstance(value, dict):
-        return {visible(str(key))[:200]: _bounded(item) for key, item in value.items()}
+        return {unaddressed(visible(str(key)))[:200]: _bounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_bounded(item) for item in value]
     return value
