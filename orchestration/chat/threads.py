@@ -26,6 +26,8 @@ from spark_copilot.rules_engine.findings import Value
 MOST_TURNS = 100
 """Turns a thread keeps; the oldest go first."""
 MOST_LISTED = 1_000
+POOL_WAIT_S = 10.0
+"""How long PostgreSQL may take to answer before it is said to be away."""
 _THREAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 Emit = Callable[["Event"], None]
 
@@ -347,20 +349,20 @@ def _postgres(url: str, closing: ExitStack) -> BaseCheckpointSaver[Any]:
         from langgraph.checkpoint.postgres import PostgresSaver
         from psycopg import Connection, OperationalError
         from psycopg.rows import DictRow, dict_row
-        from psycopg_pool import ConnectionPool
+        from psycopg_pool import ConnectionPool, PoolTimeout
     except ImportError as error:
         raise Unavailable("PostgreSQL's driver is not installed", hint='pip install "spark-intelligence-copilot[postgres]"') from error
     plain = re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", url)
     try:
         pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
-            plain, connection_class=Connection[DictRow], min_size=1, max_size=4, open=False, timeout=10.0,
+            plain, connection_class=Connection[DictRow], min_size=1, max_size=4, open=False, timeout=POOL_WAIT_S,
             kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
         )  # fmt: skip
-        pool.open(wait=True, timeout=10.0)
         closing.callback(pool.close)
+        pool.open(wait=True, timeout=POOL_WAIT_S)
         saver = PostgresSaver(pool)
         saver.setup()
-    except (OperationalError, TimeoutError) as error:
+    except (OperationalError, PoolTimeout) as error:
         closing.close()
         raise Unavailable("the database of the conversations does not answer", hint="see DATABASE_URL") from error
     return saver
