@@ -16,7 +16,7 @@ from spark_copilot.rag.knowledge import bundled
 from spark_copilot.rag.other_embedders import embedder_of
 from spark_copilot.rag.retriever import Retriever
 from spark_copilot.rag.run_answers import RunAnswer, WhatIf, WhatIfSet, answer_about_run
-from spark_copilot.rag.safe_text import shown, unaddressed, visible
+from spark_copilot.rag.safe_text import shown, visible
 from spark_copilot.rag.vectorstore import ChromaIndex
 from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.errors import UsageError
@@ -227,7 +227,7 @@ def of_run(about: RunAnswer, report: Report, place: KnowledgePlace, words: int) 
         if budget < 0 and kept:
             break
         kept.append(line)
-    made = Answer(shown(unaddressed("\n".join([*kept, *closing]))), tuple(citations))
+    made = Answer(shown("\n".join([*kept, *closing])), tuple(citations))
     return AskAnswer(
         answer=made.text,
         citations=tuple(CitationValue(id=c.id, title=c.title, source=c.source) for c in made.citations),

@@ -6,10 +6,9 @@ itself named. What an event log cannot hold is said to be missing, not guessed.
 
 import re
 
-from spark_copilot.rag import run_named
+from spark_copilot.rag import run_lists, run_named, run_whole
 from spark_copilot.rag.run_measures import measured
-from spark_copilot.rag.run_said import Asked, RunAnswer, WhatIf, WhatIfSet, describe, said
-from spark_copilot.rag.run_whole import WHOLE, size_asked
+from spark_copilot.rag.run_said import Asked, Route, RunAnswer, WhatIf, WhatIfSet, describe, said
 from spark_copilot.rag.run_words import CODE_WORDS, NOT_IN_LOG, ROUTES
 from spark_copilot.rag.text import keys_in
 from spark_copilot.rules_engine.facts import AppRun
@@ -23,13 +22,55 @@ _DEFINITION = re.compile(
     re.IGNORECASE,
 )
 _THIS_RUN = re.compile(
-    r"\b(?:this|my|our|the) (?:run|job|app|application|log|pipeline|query|stage)\b|\bhere\b|\bit\b|stage \d|\bin force\b|\bdid\b|\bwas\b|\bwere\b|\btook\b"
-    r"|\bthe (?:slowest|longest|biggest|largest|worst|main|first|total|average|mean|median|peak|bottleneck|error|cause|cost|verdict|driver)\b|\bhow (?:much|many)\b",
+    r"\bth(?:is|ese)\b|\b(?:my|our|the) (?:run|job|app|application|log|pipeline|query|stage|cluster)\b|\bhere\b|\bit\b|stage \d|\bin force\b"
+    r"|\bdid\b|\bwas\b|\bwere\b|\btook\b|\bhow (?:much|many)\b|critical path|\bapp(?:lication)? (?:name|id)|\bcpu (?:time|use|usage|util)"
+    r"|\bthe (?:slowest|longest|biggest|largest|worst|main|first|total|average|mean|median|peak|bottleneck|error|cause|cost|verdict|driver|plan|ratio|exact"
+    r"|current|name|input|output|summary|findings|physical)\b|\byou (?:recommend|check|look|found|find)",
     re.IGNORECASE,
 )
+WHOLE: dict[str, Route] = {
+    "compare": run_whole.compare,
+    "counts": run_lists.counts,
+    "cost": run_whole.cost,
+    "executors": run_whole.executors,
+    "load": run_lists.load,
+    "memory": run_lists.memory,
+    "tasks": run_lists.tasks,
+    "tables": run_lists.tables,
+    "joins": run_lists.joins,
+    "checked": run_lists.checked,
+    "cpu": run_lists.cpu,
+    "failures": run_whole.failures,
+    "duration": run_whole.duration,
+    "longest": run_whole.longest,
+    "volumes": run_lists.volumes,
+    "about": run_lists.about,
+    "saving": run_whole.saving,
+    "changes": run_whole.changes,
+    "sure": run_whole.sure,
+    "bottleneck": run_whole.bottleneck,
+}
+"""Route -> its answer."""
 _NAMED = (run_named.setting, run_named.stage, run_named.executor, run_named.sql)
 _FIRST = frozenset(
-    {"compare", "counts", "cost", "saving", "volumes", "executors", "load", "changes", "tasks", "sure", "memory", "about", "tables"}
+    [
+        "compare",
+        "counts",
+        "cost",
+        "saving",
+        "volumes",
+        "executors",
+        "load",
+        "changes",
+        "tasks",
+        "sure",
+        "memory",
+        "about",
+        "tables",
+        "joins",
+        "checked",
+        "cpu",
+    ]
 )
 """Routes whose words say more than those of a finding code: they are taken first."""
 _ALWAYS = frozenset({"about"})
@@ -45,7 +86,7 @@ def answer_about_run(
     for pattern, words in NOT_IN_LOG:
         if re.search(pattern, text) and not keys_in(question):
             return RunAnswer("not-in-log", f"That is not in the log. An event log does not hold {words}.")
-    if what_if is not None and size_asked(question, report.application.executors_max) is not None and _sizes(text):
+    if what_if is not None and run_whole.size_asked(question, report.application.executors_max) is not None and _sizes(text):
         return WHOLE["executors"](asked)
     for named in _NAMED:
         made = named(asked)

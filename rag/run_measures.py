@@ -1,5 +1,6 @@
 """What a run measured of one matter (spill, garbage collection, unevenness, waiting, use), in sentences, also where no rule found anything worth a change."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 
 from spark_copilot.rag.run_facts import failure_lines
 from spark_copilot.rag.run_figures import stage_figures, stage_order
-from spark_copilot.rules_engine.facts import AppRun, IntColumn
+from spark_copilot.rag.safe_text import from_log
+from spark_copilot.rules_engine.facts import MISSING, AppRun, IntColumn
 from spark_copilot.rules_engine.units import show_bytes, show_count, show_ms, show_value
 
 Facts = Mapping[str, Any]
@@ -109,6 +111,16 @@ def failures(run: AppRun, facts: Facts) -> list[str]:
     return failure_lines(run)
 
 
+def lost(run: AppRun, facts: Facts) -> list[str]:
+    """Executors that were removed before the end, and why."""
+    del facts
+    workers = [row for row in range(len(run.executors)) if not run.executors.is_driver[row]]
+    gone = [row for row in workers if run.executors.removed_ms[row] != MISSING]
+    lines = [f"{show_count(len(gone))} of {show_count(len(workers))} executors were removed before the end of the log."]
+    reasons = Counter(from_log(run.executors.removed_reason[row] or "no reason in the log", 160) for row in gone)
+    return [*lines, *(f"{count} × {reason}" for reason, count in reasons.most_common(2))]
+
+
 MEASURES: dict[str, _Measure] = {
     "spill": spill,
     "gc-pressure": garbage,
@@ -121,7 +133,7 @@ MEASURES: dict[str, _Measure] = {
     "stage-retries": failures,
     "job-failed": failures,
     "out-of-memory": failures,
-    "executor-lost": failures,
+    "executor-lost": lost,
 }
 """Finding code -> what the run measured of its matter."""
 

@@ -1,15 +1,14 @@
 """Questions about a run as a whole: bottleneck, changes, savings, cost, time, size, failures, volumes, comparison, how sure."""
 
 import re
-from datetime import UTC, datetime
 
 from spark_copilot.rag import run_facts
-from spark_copilot.rag.run_figures import executor_figures, rows_of, stage_figures, stage_order
-from spark_copilot.rag.run_measures import clock_lines, percent, unevenness, use
-from spark_copilot.rag.run_said import Asked, Route, RunAnswer, change_line, describe, place, said, show_saving
+from spark_copilot.rag.run_figures import rows_of, stage_figures, stage_order
+from spark_copilot.rag.run_measures import clock_lines, lost, percent, use
+from spark_copilot.rag.run_said import Asked, RunAnswer, change_line, describe, place, said, show_saving
 from spark_copilot.rag.safe_text import from_log
 from spark_copilot.rules_engine.findings import Finding
-from spark_copilot.rules_engine.units import show_bytes, show_count, show_ms
+from spark_copilot.rules_engine.units import show_count, show_ms
 
 
 def _bullets(findings: tuple[Finding, ...]) -> list[str]:
@@ -136,7 +135,7 @@ def cost(asked: Asked) -> RunAnswer:
                 lost = (float(core.get("idle", 0)) + float(core.get("failed", 0))) / 3.6e6
                 lines.insert(
                     0,
-                    f"At {each:g} {currency} a core hour: {hours * each:.2f} {currency}, of which {lost * each:.2f} {currency} idle or failed.",
+                    f"At {each:g} {currency} a core hour: {_money(hours * each)} {currency}, of which {_money(lost * each)} {currency} idle or failed.",
                 )
         return said("cost", lines)
     by = ", ".join(f"{name} {value:.2f}" for name, value in money.by.items())
@@ -147,6 +146,10 @@ def cost(asked: Asked) -> RunAnswer:
     priced = tuple(f for f in asked.report.findings if f.saving is not None and f.saving.cost is not None)[:2]
     lines += [f"- {f.title} ({place(f)}): {show_saving(f.saving)}." for f in priced if show_saving(f.saving)]
     return said("cost", lines, priced)
+
+
+def _money(amount: float) -> str:
+    return f"{amount:.2f}" if amount >= 0.1 or amount == 0 else f"{amount:.5f}"
 
 
 def _price(asked: Asked) -> tuple[float, str] | None:
@@ -211,6 +214,7 @@ def executors(asked: Asked) -> RunAnswer:
     app = asked.report.application
     lines = [f"At most {show_count(app.executors_max)} executors with {show_count(app.cores_max)} cores in all were alive at once."]
     if asked.run is not None:
+        lines += lost(asked.run, asked.report.facts) if re.search(r"\blost|removed|died|gone", asked.text) else []
         lines += use(asked.run, asked.report.facts)
     codes = ("idle-executors", "allocation-churn", "executor-lost", "too-few-partitions", "memory-overallocated")
     sized = tuple(f for f in asked.report.findings if f.code in codes)[:2]
@@ -219,97 +223,16 @@ def executors(asked: Asked) -> RunAnswer:
     if wanted is None and re.search(r"what if|with|would|need", asked.text):
         bare = re.search(r"\b(\d{1,5})\b", asked.question)
         wanted = int(bare[1]) if bare else None
+    cores = re.search(r"\b(\d{1,6})\s+(?:v?cores|cpus)\b", asked.text)
+    if cores is not None and wanted in (None, int(cores[1])) and app.executors_max:
+        wanted = max(round(int(cores[1]) / max(app.cores_max / app.executors_max, 1)), 1)
+    if wanted is None and re.search(r"\b(?:help|faster|worth|improve|better)\b", asked.text):
+        wanted = 2 * app.executors_max
     told = asked.what_if(wanted) if asked.what_if is not None and wanted is not None else None
     if told:
         return said("whatif", [told, *lines], sized)
     lines.append("`spark-copilot whatif LOG --executors 1,2,4` replays the recorded tasks on other sizes.")
     return said("executors", lines, sized)
-
-
-def load(asked: Asked) -> RunAnswer | None:
-    """How busy the executors were, and which one was slowest or worked most."""
-    run = asked.run
-    if run is None or not len(run.executors):
-        return None
-    lines = use(run, asked.report.facts)
-    every = [e for e in (executor_figures(run, row) for row in range(len(run.executors))) if e.tasks_ended]
-    if re.search(r"slow", asked.text):
-        every.sort(key=lambda e: -(e.task_ms_p50 or 0))
-        lines.insert(0, "Slowest by median task time:")
-    else:
-        every.sort(key=lambda e: -e.task_ms_total)
-    for e in every[:4]:
-        busy = f", busy {percent(e.busy_ratio)}" if e.busy_ratio is not None else ""
-        lines.append(
-            f"- Executor {e.executor_id} on {e.host}: {show_count(e.tasks_ended)} task attempts ({show_count(e.tasks_failed)} failed), "
-            f"median {show_ms(e.task_ms_p50 or 0)}{busy}."
-        )
-    return said("load", lines, tuple(f for f in asked.report.findings if f.code in ("slow-node", "idle-executors"))[:2])
-
-
-_PEAKS = ("JVMHeapMemory", "JVMOffHeapMemory", "OnHeapExecutionMemory", "OnHeapStorageMemory", "ProcessTreeJVMRSSMemory")
-
-
-def memory(asked: Asked) -> RunAnswer | None:
-    """What memory was given, and what was used of it where the log says so."""
-    run = asked.run
-    if run is None:
-        return None
-    lines = []
-    for key in ("spark.executor.memory", "spark.executor.memoryOverhead", "spark.driver.memory", "spark.memory.fraction"):
-        value = run.conf(key)
-        if value is not None:
-            lines.append(f"`{key}` = {from_log(value, 60)}.")
-    if not lines:
-        lines.append("No memory setting was given: Spark's defaults held.")
-    peak = run.tasks.peak_execution_memory_bytes
-    if peak is not None and len(peak) and int(peak.max()):
-        lines.append(f"The most execution memory one task used: {show_bytes(int(peak.max()))}.")
-    peaks: dict[str, int] = {}
-    for row in range(len(run.executors)):
-        for name, value_bytes in executor_figures(run, row).peaks_bytes.items():
-            peaks[name] = max(peaks.get(name, 0), value_bytes)
-    shown = [f"{name} {show_bytes(peaks[name])}" for name in _PEAKS if name in peaks]
-    lines.append(f"Highest peaks of any executor: {', '.join(shown)}." if shown else "Executor memory peaks are not in the log.")
-    found = tuple(f for f in asked.report.findings if f.code in ("memory-overallocated", "out-of-memory", "spill", "gc-pressure"))[:1]
-    return said("memory", [*lines, *(line for f in found for line in describe(f))], found)
-
-
-def tasks(asked: Asked) -> RunAnswer | None:
-    """Task times of the whole run."""
-    run = asked.run
-    if run is None or not len(run.tasks):
-        return None
-    import numpy as np
-
-    held = run.tasks.duration_ms
-    lines = [
-        f"{show_count(len(held))} task attempts: mean {show_ms(float(held.mean()))}, median {show_ms(float(np.median(held)))}, "
-        f"95th percentile {show_ms(float(np.quantile(held, 0.95)))}, longest {show_ms(float(held.max()))}."
-    ]
-    longest = int(held.argmax())
-    row, executor = int(run.tasks.stage_row[longest]), int(run.tasks.executor_row[longest])
-    lines.append(f"The longest ran in stage {run.stages.ref(row)} on executor {from_log(run.executors.executor_id[executor], 40)}.")
-    lines += unevenness(run, asked.report.facts)
-    return said("tasks", lines, stages=(run.stages.ref(row),))
-
-
-def tables(asked: Asked) -> RunAnswer | None:
-    """What was read and written, where the plans name it."""
-    listed = asked.report.facts.get("tables")
-    if not isinstance(listed, list) or not listed:
-        return said("tables", ["The plans in this log name no table or path."]) if asked.run is not None else None
-    lines = []
-    for table in listed[:8]:
-        size = f", {show_bytes(table['bytes'])}" if table.get("bytes") else ""
-        rows = f", {show_count(table['rows'])} rows" if table.get("rows") else ""
-        files = f", {show_count(table['files'])} files" if table.get("files") else ""
-        lines.append(
-            f"- {table.get('direction', 'read')}: {from_log(str(table.get('name') or table.get('location') or 'unnamed'), 120)} ({from_log(str(table.get('format')), 20)}{files}{size}{rows})"
-        )
-    if len(listed) > 8:
-        lines.append(f"{len(listed) - 8} of {len(listed)} left out.")
-    return said("tables", lines)
 
 
 def failures(asked: Asked) -> RunAnswer:
@@ -321,11 +244,6 @@ def failures(asked: Asked) -> RunAnswer:
     if not lines or not found:
         lines.append("The rules found no failure worth a change.")
     return said("failures", lines, found)
-
-
-def volumes(asked: Asked) -> RunAnswer | None:
-    """How much was read, written, shuffled and spilled."""
-    return said("volumes", run_facts.volume_lines(asked.run)) if asked.run is not None else None
 
 
 def longest(asked: Asked) -> RunAnswer | None:
@@ -345,28 +263,6 @@ def longest(asked: Asked) -> RunAnswer | None:
     )
 
 
-def _clock(ms: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(ms / 1e3, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError, OSError):
-        return "at a time the log does not hold"
-
-
-def about(asked: Asked) -> RunAnswer:
-    """Name, version, platform, user, when, and how whole the log is."""
-    app, quality = asked.report.application, asked.report.data_quality
-    version = from_log(app.spark_version, 40) or "of unknown version"
-    lines = [f"{from_log(app.name, 120)} ({from_log(app.id, 100)}), Spark {version} on {app.platform}, {show_ms(app.duration_ms)}."]
-    if asked.run is not None and asked.run.app.user:
-        lines.append(f"It ran as user {from_log(asked.run.app.user, 80)}.")
-    lines.append(f"It started {_clock(app.started_ms)} and ended {_clock(app.ended_ms)}" + ("." if app.complete else " (last event)."))
-    lines.append(
-        f"The log is {quality.status}: {quality.bad_lines} lines could not be read, {quality.missing_task_ends} task ends are missing."
-    )
-    lines += [from_log(reason, 200) for reason in quality.reasons[:3]]
-    return said("about", lines)
-
-
 def compare(asked: Asked) -> RunAnswer:
     """Without a second run: what is not in one log."""
     lines = [
@@ -378,11 +274,6 @@ def compare(asked: Asked) -> RunAnswer:
             f"This run took {show_ms(asked.report.application.duration_ms)}; its history expects {show_ms(prediction.wall_ms.mid)}."
         )
     return said("compare", lines)
-
-
-def counts(asked: Asked) -> RunAnswer | None:
-    """How many jobs, stages, tasks and SQL executions."""
-    return said("counts", run_facts.count_lines(asked.run)) if asked.run is not None else None
 
 
 def sure(asked: Asked) -> RunAnswer:
@@ -402,25 +293,3 @@ def sure(asked: Asked) -> RunAnswer:
     if report.not_computable:
         lines.append(f"{show_count(len(report.not_computable))} rules could not be told from this log.")
     return said("sure", lines, worth)
-
-
-WHOLE: dict[str, Route] = {
-    "compare": compare,
-    "counts": counts,
-    "cost": cost,
-    "executors": executors,
-    "load": load,
-    "memory": memory,
-    "tasks": tasks,
-    "tables": tables,
-    "failures": failures,
-    "duration": duration,
-    "longest": longest,
-    "volumes": volumes,
-    "about": about,
-    "saving": saving,
-    "changes": changes,
-    "sure": sure,
-    "bottleneck": bottleneck,
-}
-"""Route -> its answer."""

@@ -12,7 +12,7 @@ CODE_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"over-?allocat|too much memory|memory (?:wasted|unused)|less memory", ("memory-overallocated",)),
     (r"\bcach", ("cache-evicted-or-unused", "recomputed-data")),
     (r"small files", ("small-files-read", "small-files-written", "delta-small-files")),
-    (r"too many (?:partitions|tasks)|tiny tasks|short tasks", ("too-many-small-tasks", "task-overhead")),
+    (r"too many (?:\w+ )?(?:partitions|tasks)|tiny tasks|short tasks", ("too-many-small-tasks", "task-overhead")),
     (
         r"too few (?:partitions|tasks)|parallelism|more partitions|how many partitions",
         ("too-few-partitions", "oversized-partitions", "too-many-small-tasks"),
@@ -91,7 +91,7 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "counts",
             (
-                r"how many (?:spark )?(?:jobs|stages|tasks|sql|quer(?:y|ies)|executions|attempts|micro-?batches|batches|failed|failures)\b(?!.*(?:should|need))",
+                r"how many (?:spark )?(?:jobs|stages|tasks|sql|quer(?:y|ies)|executions|attempts|micro-?batches|batches|failed|failures)\b(?!.*(?:should|need|slowest stage|longest stage))",
                 r"number of (?:failed |total )?(?:jobs|stages|tasks|quer(?:y|ies)|executions|batches)",
             ),
         ),
@@ -107,12 +107,31 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         ("bottleneck", (r"(?<!driver the )(?<!driver a )bottleneck",)),
         (
+            "joins",
+            (
+                r"\b(?:which|what|how many) (?:types? of |kinds? of )?joins?\b",
+                r"\bjoins?\b.*\b(?:used?|in the plan|strateg|types?|are there)",
+                r"\b(?:physical|query) plans?\b|\boperators?\b",
+            ),
+        ),
+        (
+            "checked",
+            (
+                r"\b(?:which|what) rules?\b",
+                r"rules (?:passed|fired|ran)",
+                r"(?:what|did) (?:did )?you (?:check|look)",
+                r"could not be (?:checked|told|computed)|not computable",
+            ),
+        ),
+        ("cpu", (r"\bcpu\b",)),
+        (
             "load",
             (
                 r"how (?:busy|well used|idle) (?:were|was|are|is)",
                 r"\b(?:which|what) executors? (?:was|were|is|did|had|ran|has)",
                 r"slowest executor",
-                r"utili[sz]ation",
+                r"utili[sz]",
+                r"(?:which|what) (?:hosts?|nodes?|machines?) (?:was|were|is|did|had|ran|has)",
                 r"busiest",
             ),
         ),
@@ -129,6 +148,7 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "tasks",
             (
                 r"\b(?:average|mean|median|longest|slowest|typical|p95|95th).{0,20}\btasks?\b",
+                r"max\w* (?:to|/|vs\.?|over) (?:the )?median",
                 r"\btasks?\b.{0,12}\b(?:duration|time|length)s?\b",
                 r"how long (?:do|did|were|was) (?:the |a |each )?tasks?",
             ),
@@ -165,8 +185,8 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"what if .*executor",
                 r"\d+ executors",
                 r"how many (?:cores|workers|nodes|slots)",
-                r"(?:more|fewer|less|additional|extra|twice|double|half) .*\b(?:executors?|workers?|nodes?)",
-                r"\bbigger cluster|\bsmaller cluster|\bscale (?:up|out|down)",
+                r"(?:more|fewer|less|additional|extra|twice|double|half|add|adding|increas\w*) .*\b(?:executors?|workers?|nodes?)",
+                r"\b\d+ (?:v?cores|cpus)\b|\bbigger cluster|\bsmaller cluster|\bscale (?:up|out|down)",
             ),
         ),
         (
@@ -182,6 +202,18 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             ),
         ),
         (
+            "longest",
+            (
+                r"which stages?",
+                r"(?:longest|slowest|most expensive|heaviest|biggest|worst) stages?",
+                r"top \d* ?stages?",
+                r"longest stages?",
+                r"slowest stages?",
+                r"what stages?",
+                r"critical path",
+            ),
+        ),
+        (
             "duration",
             (
                 r"how long",
@@ -192,18 +224,6 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"where (?:did|does) (?:the |all the )?time go",
                 r"how much time",
                 r"how fast",
-            ),
-        ),
-        (
-            "longest",
-            (
-                r"which stages?",
-                r"(?:longest|slowest|most expensive|heaviest|biggest|worst) stages?",
-                r"top \d* ?stages?",
-                r"longest stages?",
-                r"slowest stages?",
-                r"what stages?",
-                r"critical path",
             ),
         ),
         (
@@ -225,6 +245,8 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "about",
             (
                 r"which (?:spark )?version",
+                r"app(?:lication)? name|name of (?:the|this) (?:app|job|run)",
+                r"what (?:is|does|did|was) (?:this|the) (?:run|job|app|application)(?: doing| do)?\W*$",
                 r"version of spark",
                 r"spark version",
                 r"\bplatform\b",
@@ -259,6 +281,7 @@ ROUTES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"why .*slow",
                 r"why .*long",
                 r"what is wrong",
+                r"\b(?:main|biggest|root|first) (?:reason|cause)|\breason\b.*\b(?:slow|long)",
                 r"what's wrong",
                 r"biggest problem",
                 r"main problem",
@@ -279,7 +302,7 @@ FEATURES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"skew join", ("spark.sql.adaptive.skewJoin.enabled",)),
     (r"\baqe\b|adaptive", ("spark.sql.adaptive.enabled",)),
     (r"broadcast threshold|auto ?broadcast", ("spark.sql.autoBroadcastJoinThreshold",)),
-    (r"shuffle partitions", ("spark.sql.shuffle.partitions",)),
+    (r"shuffle partitions|partitions\b.*\bshuffl|shuffl\w*\b.*\bpartitions", ("spark.sql.shuffle.partitions",)),
     (r"executor memory", ("spark.executor.memory", "spark.executor.memoryOverhead")),
     (r"memory overhead", ("spark.executor.memoryOverhead",)),
     (r"driver memory", ("spark.driver.memory",)),

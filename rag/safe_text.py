@@ -14,11 +14,16 @@ _UNSEEN = re.compile(
 _LINK = re.compile(r"!?\[(?P<text>[^\[\]\n]{0,500})\]\((?P<target>[^()\n]{0,2000}(?:\([^()\n]{0,200}\)[^()\n]{0,2000})?)\)?")
 _REFERENCE = re.compile(r"^[ \t>*-]{0,12}\[(?P<name>[^\]\n]{1,200})\]:[ \t]*\S.*$", re.MULTILINE)
 _ADDRESS = re.compile(
-    r"(?:\b[a-z][a-z0-9+.\-]{1,20}:)?//[^\s<>\"'`)\]]{1,2000}|\b(?:javascript|data|vbscript|file|blob|mailto|tel):[^\s<>\"'`)\]]{1,2000}|\bwww\.[^\s<>\"'`)\]]{1,2000}",
+    r"(?:\b[a-z][a-z0-9+.\-]{1,20}:)?//[^\s<>\"'`)\]]{1,2000}|\b(?:javascript|data|vbscript|blob|mailto|tel):[^\s<>\"'`)\]]{1,2000}|\bwww\.[^\s<>\"'`)\]]{1,2000}",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 """What opens an element of markup; made a plain sign, since its end may come in another line."""
+_STORAGE = re.compile(
+    r"(?:s3[an]?|gs|hdfs|abfss?|wasbs?|adl|dbfs|oss|cosn|viewfs|webhdfs|file|jdbc|postgresql|postgres|mysql|mariadb|sqlserver|snowflake|redshift|mongodb|spark|k8s|thrift|delta|memory)(?::[a-z0-9]{2,20})?:",
+    re.IGNORECASE,
+)
+"""Places of data: names that no reader's browser opens."""
 NO_LINK = "[link removed]"
 LEFT_OUT = "[left out]"
 ADDRESSES_A_MODEL = re.compile(
@@ -38,8 +43,8 @@ def visible(text: str) -> str:
 
 
 def from_log(text: str | None, limit: int = 300) -> str:
-    """One line of text that a log holds, bounded; line breaks become spaces and the cut is marked."""
-    clean = unaddressed(" ".join(visible((text or "")[: limit * 8]).split()))
+    """One line of text that a log holds, fit to be shown and bounded; line breaks become spaces and the cut is marked."""
+    clean = " ".join(shown((text or "")[: limit * 8]).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
@@ -56,7 +61,7 @@ def without_links(text: str, allowed: Collection[str] = ()) -> str:
 
     def address(match: re.Match[str]) -> str:
         found = match[0].rstrip(".,;:")
-        return match[0] if found in allowed else NO_LINK
+        return match[0] if found in allowed or _STORAGE.match(found) else NO_LINK
 
     text = _TAG.sub("‹", _REFERENCE.sub("", text))
     before = None
@@ -69,5 +74,5 @@ def without_links(text: str, allowed: Collection[str] = ()) -> str:
 
 
 def shown(text: str, allowed: Collection[str] = ()) -> str:
-    """What may stand before a reader: visible characters only, and no link but the allowed ones."""
-    return without_links(visible(text), allowed)
+    """What may stand before a reader: visible characters only, no words to a language model, and no link but the allowed ones."""
+    return without_links(unaddressed(visible(text)), allowed)

@@ -21,7 +21,7 @@ from spark_copilot.orchestration.whatif import what_if as replay
 from spark_copilot.rag.keys import default_in, exists, known
 from spark_copilot.rag.run_facts import failure_lines
 from spark_copilot.rag.run_figures import STAGE_ORDERS, executor_figures, rows_of, shuffle_read, sql_span_ms, stage_figures, stage_order
-from spark_copilot.rag.safe_text import from_log, unaddressed, visible
+from spark_copilot.rag.safe_text import from_log, shown, visible
 from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.errors import NotFound, UsageError
 from spark_copilot.rules_engine.facts import FAILED
@@ -50,14 +50,18 @@ _FILE_OF = {
 }
 
 
-def _bounded(value: Any) -> Any:
+_ADDRESSES = frozenset({"source", "sources", "url"})
+"""Fields that hold addresses of our own knowledge; every other text is freed of links."""
+
+
+def _bounded(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
-        clean = unaddressed(visible(value))
+        clean = visible(value) if name in _ADDRESSES else shown(value)
         return clean if len(clean) <= TEXT_LIMIT else clean[: TEXT_LIMIT - 1] + "…"
     if isinstance(value, dict):
-        return {unaddressed(visible(str(key)))[:200]: _bounded(item) for key, item in value.items()}
+        return {shown(str(key))[:200]: _bounded(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_bounded(item) for item in value]
+        return [_bounded(item, name) for item in value]
     return value
 
 
@@ -66,8 +70,8 @@ def _safe(value: V) -> V:
     return type(value).model_validate(_bounded(value.model_dump(mode="json", by_alias=True)))
 
 
-def _cut(shown: int, there: int, what: str) -> str | None:
-    return f"{there - shown} of {there} {what} left out" if there > shown else None
+def _cut(listed: int, there: int, what: str) -> str | None:
+    return f"{there - listed} of {there} {what} left out" if there > listed else None
 
 
 def _limit(limit: int) -> int:
@@ -145,14 +149,14 @@ class RunTools:
     def findings(self, run_id: str, limit: int = 10) -> shapes.FindingList:
         """Every finding of a run, the most valuable first, and which rules looked and saw nothing."""
         report = self.runs.get(run_id).report
-        shown = report.findings[: _limit(limit)]
+        listed = report.findings[: _limit(limit)]
         return _safe(
             shapes.FindingList(
                 run_id=run_id,
-                findings=tuple(map(_brief, shown)),
+                findings=tuple(map(_brief, listed)),
                 passed=report.passed,
                 not_computable={n.code: n.reason for n in report.not_computable},
-                cut=_cut(len(shown), len(report.findings), "findings"),
+                cut=_cut(len(listed), len(report.findings), "findings"),
             )
         )
 
@@ -261,14 +265,14 @@ class RunTools:
         run = self.runs.get(run_id).run
         rows = [executor_figures(run, row) for row in range(len(run.executors))]
         rows.sort(key=lambda e: (-e.task_ms_total, e.executor_id))
-        shown = rows[: _limit(limit)]
+        listed = rows[: _limit(limit)]
         return _safe(
             shapes.ExecutorList(
                 run_id=run_id,
                 executors_max=run.executors_max,
                 executors_seen=len(rows),
-                executors=tuple(shapes.ExecutorRow(**asdict(e)) for e in shown),
-                cut=_cut(len(shown), len(rows), "executors"),
+                executors=tuple(shapes.ExecutorRow(**asdict(e)) for e in listed),
+                cut=_cut(len(listed), len(rows), "executors"),
             )
         )
 

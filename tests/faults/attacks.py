@@ -1,7 +1,9 @@
 """Text that tries to steer an assistant from inside an event log, and a log that carries it in eight fields."""
 
 import base64
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from spark_copilot.connectors.eventlog import raw_lines
@@ -52,23 +54,23 @@ FIELDS = ("app name", "sql description", "stage name", "exception", "property", 
 
 def poisoned(folder: Path, attacks: tuple[str, ...], name: str = "poisoned") -> Path:
     """A log of a failing job whose eight fields carry these strings."""
-    text = " | ".join(attacks)
-    lines = [json.dumps(_changed(json.loads(line), text, attacks)) for line in raw_lines(BASE) if line.strip()]
+    turns = itertools.cycle([" | ".join(attacks[n:] + attacks[:n]) for n in range(len(attacks))])  # another one comes first each time
+    lines = [json.dumps(_changed(json.loads(line), turns, attacks)) for line in raw_lines(BASE) if line.strip()]
     log = folder / name
     log.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return log
 
 
-def _changed(event: dict[str, object], text: str, attacks: tuple[str, ...]) -> dict[str, object]:
+def _changed(event: dict[str, object], turns: Iterator[str], attacks: tuple[str, ...]) -> dict[str, object]:
     def walk(value: object, key: str = "") -> object:
         if isinstance(value, dict):
             return {k: walk(v, k) for k, v in value.items()}
         if isinstance(value, list):
             return [walk(item, key) for item in value]
         if key in ("App Name", "description", "Stage Name", "Exception", "Description", "Message", "Full Stack Trace", "simpleString", "physicalPlanDescription", "Host", "Failure Reason"):  # fmt: skip
-            return f"{value} {text}" if key in ("Host", "simpleString") else text
+            return f"{value} {next(turns)}" if key in ("Host", "simpleString") else next(turns)
         if key == "Name" and isinstance(value, str) and not value.startswith("internal.metrics"):
-            return text
+            return next(turns)
         return value
 
     changed = walk(event)
@@ -77,5 +79,5 @@ def _changed(event: dict[str, object], text: str, attacks: tuple[str, ...]) -> d
     if isinstance(properties, dict):
         for number, attack in enumerate(attacks):
             properties[f"spark.note.{number}"] = attack
-        properties["spark.sql.adaptive.enabled"] = text
+        properties["spark.sql.adaptive.enabled"] = next(turns)
     return changed

@@ -18,7 +18,7 @@ from spark_copilot.orchestration.chat.threads import Event, open_chat
 from spark_copilot.orchestration.chat.tools import RunTools
 from spark_copilot.orchestration.chat.with_model import PROMPT, Budget, ModelPlace, model_turns
 from spark_copilot.orchestration.runs import AnalysedRun, ChosenRuns, KnownRun, LogRuns
-from spark_copilot.rag.safe_text import visible
+from spark_copilot.rag.safe_text import from_log, shown, visible
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
 from tests.app.test_mcp import HEADERS, INITIALIZE, serve
 from tests.faults.attacks import ATTACKS, BASE, EVIL, FIELDS, poisoned
@@ -64,6 +64,13 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[LogRuns, tupl
 def test_the_corpus_is_large_enough() -> None:
     assert len(set(ATTACKS)) >= 100
     assert len(FIELDS) >= 6
+
+
+def test_l1_no_attack_is_passed_on() -> None:
+    for attack in ATTACKS:
+        for text in (from_log(attack), shown(attack), shown(from_log("x " * 145 + attack))):
+            assert effects(text) == [], attack
+            assert not re.search(r"ignore all previous|system prompt|you are now|im_start|hidden prompt", text, re.IGNORECASE), attack
 
 
 def test_l1_orders_in_a_log_change_no_answer_without_a_model(groups: list[tuple[LogRuns, tuple[str, ...]]], tmp_path: Path) -> None:

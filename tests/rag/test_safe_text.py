@@ -49,6 +49,22 @@ def test_ordinary_text_stays() -> None:
     assert without_links(text) == text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "s3a://bucket/a/b",
+        "hdfs://nn:8020/x",
+        "abfss://c@a.dfs.core.windows.net/x",
+        "jdbc:postgresql://db:5432/x",
+        "gs://b/x",
+        "file:/tmp/x",
+        "file:///tmp/x",
+    ],
+)
+def test_places_of_data_stay(path: str) -> None:
+    assert shown(f"read {path} twice") == f"read {path} twice"
+
+
 def test_log_text_is_one_bounded_line() -> None:
     assert from_log("a\nb\t c") == "a b c"
     assert from_log("x" * 400, 10) == "x" * 9 + "…"
