@@ -4,7 +4,7 @@ import functools
 import hmac
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -110,12 +110,17 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def http_app(server: MCPServer[Any], host: str, port: int, token: str | None = None) -> ASGIApp:
-    """The server as a web application: Host and Origin checked, the token asked for where there is one, bodies bounded."""
-    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
-    hosts = [f"{name}:{port}" for name in sorted(names)]
+def http_app(server: MCPServer[Any], host: str, port: int, token: str | None = None, names: Sequence[str] = ()) -> ASGIApp:
+    """The server as a web application: Host and Origin checked, the token asked for where there is one, bodies bounded.
+
+    `names` are further names this machine is reached by, with their port where it is another.
+    """
+    own = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
+    hosts = [*(f"{name}:{port}" for name in sorted(own)), *(name if ":" in name else f"{name}:{port}" for name in names)]
     security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True, allowed_hosts=hosts, allowed_origins=[f"http://{name}" for name in hosts]
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=hosts,
+        allowed_origins=[f"{scheme}://{name}" for name in hosts for scheme in ("http", "https")],
     )
     app = server.streamable_http_app(host=host, transport_security=security, max_request_body_size=MAX_BODY_BYTES)
     return BearerToken(app, token) if token else app

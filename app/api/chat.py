@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from spark_copilot.orchestration.chat.threads import Chat, Event, Going, StoredTurn, ThreadInfo
+from spark_copilot.orchestration.runs import RunSource
 from spark_copilot.rules_engine.errors import CopilotError
 
 ThreadId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -48,8 +49,15 @@ class Stopped(BaseModel):
     stopped: bool
 
 
-def router(chat: Callable[[], Chat]) -> APIRouter:
-    """The chat noun. `chat` opens the conversations on first use."""
+def nobody() -> str:
+    """The owner of every conversation on a server without callers of its own."""
+    return ""
+
+
+def router(
+    chat: Callable[[], Chat], owner: Callable[..., str] = nobody, runs_of: Callable[[str], RunSource | None] = lambda _: None
+) -> APIRouter:
+    """The chat noun. `chat` opens the conversations on first use; `owner` (a dependency) names whose they are, `runs_of` the runs an owner may see."""
     api = APIRouter(prefix="/api/v1/chat", tags=["chat"])
 
     @api.post(
@@ -60,32 +68,32 @@ def router(chat: Callable[[], Chat]) -> APIRouter:
             404: {"description": "no such conversation or run"},
         },
     )
-    def say(said: Message) -> StreamingResponse:
+    def say(said: Message, who: Annotated[str, Depends(owner)]) -> StreamingResponse:
         """One turn. `token` events joined are the answer that the history keeps; `done` carries it whole, with `thread_id`, sources and findings."""
-        going = chat().say(said.message, thread_id=said.thread_id, run_ids=said.run_ids, long=said.long)
+        going = chat().say(said.message, thread_id=said.thread_id, run_ids=said.run_ids, long=said.long, owner=who, runs=runs_of(who))
         return StreamingResponse(
             _wire(going), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
 
     @api.get("/threads")
-    def threads() -> Threads:
+    def threads(who: Annotated[str, Depends(owner)]) -> Threads:
         """The conversations."""
-        return Threads(items=chat().threads())
+        return Threads(items=chat().threads(who))
 
     @api.get("/threads/{thread_id}", responses={404: {"description": "no such conversation"}})
-    def history(thread_id: ThreadId) -> History:
+    def history(thread_id: ThreadId, who: Annotated[str, Depends(owner)]) -> History:
         """The turns of a conversation."""
-        return History(thread_id=thread_id, items=chat().history(thread_id))
+        return History(thread_id=thread_id, items=chat().history(thread_id, who))
 
     @api.delete("/threads/{thread_id}", status_code=204, responses={404: {"description": "no such conversation"}})
-    def delete(thread_id: ThreadId) -> None:
+    def delete(thread_id: ThreadId, who: Annotated[str, Depends(owner)]) -> None:
         """Forget a conversation."""
-        chat().delete(thread_id)
+        chat().delete(thread_id, who)
 
     @api.post("/threads/{thread_id}/stop")
-    def stop(thread_id: ThreadId) -> Stopped:
+    def stop(thread_id: ThreadId, who: Annotated[str, Depends(owner)]) -> Stopped:
         """End the turn that is going on; what was said is kept."""
-        return Stopped(stopped=chat().stop(thread_id))
+        return Stopped(stopped=chat().stop(thread_id, who))
 
     return api
 

@@ -14,6 +14,9 @@ def command(
     ] = None,
     http: Annotated[int | None, typer.Option(help="Serve streamable HTTP on this port instead of stdio; the address is /mcp.")] = None,
     host: Annotated[str, typer.Option(help="Address for --http; another than loopback needs SPARK_COPILOT_MCP_TOKEN.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name this server is reached by over HTTP; may be repeated.")
+    ] = None,
 ) -> None:
     """Stdio by default: standard output carries the protocol alone. Tools are read-only and know only the runs named here."""
     from spark_copilot.app.cli.logs import log_runs
@@ -40,4 +43,4 @@ def command(
     import uvicorn
 
     typer.echo(f"MCP at http://{host}:{http}/mcp", err=True)
-    uvicorn.run(http_app(server, host, http, token), host=host, port=http, log_level="warning", access_log=False)
+    uvicorn.run(http_app(server, host, http, token, allow_host or ()), host=host, port=http, log_level="warning", access_log=False)

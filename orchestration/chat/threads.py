@@ -193,10 +193,12 @@ class Chat:
         long: bool = False,
         owner: str = "",
         new: bool = False,
+        runs: RunSource | None = None,
     ) -> Going:
         """Answer one message; events as they come, `done` last. Without a thread id a new thread begins.
 
-        `run_ids` narrows the conversation to these runs from now on; without it the thread's own choice holds, else every run of the source.
+        `run_ids` narrows the conversation to these runs from now on; without it the thread's own choice holds, else every run of the source. `runs`
+        takes the place of the chat's own source for this turn: a server of several tenants hands in the caller's.
 
         Raises:
             UsageError: nothing is said, the thread id is malformed, or the thread is answering already.
@@ -205,9 +207,9 @@ class Chat:
         question = " ".join(visible(message).split())[:QUESTION_LIMIT]
         if not question:
             raise UsageError("nothing is asked")
-        chosen = list(dict.fromkeys(run_ids))
+        chosen, source = list(dict.fromkeys(run_ids)), runs or self.runs
         if chosen:
-            known = {run.run_id for run in self.runs.known()}
+            known = {run.run_id for run in source.known()}
             missing = next((i for i in chosen if i not in known), None)
             if missing is not None:
                 raise NotFound(f"no run {visible(missing)[:80]!r}")
@@ -217,7 +219,7 @@ class Chat:
         chosen = chosen or list(state.get("run_ids", []))
         stop = self._begin(owner, name)
         context = ChatContext(
-            runs=ChosenRuns(self.runs, chosen) if chosen else self.runs, place=self.place, long=long, stop=stop, model=self.model
+            runs=ChosenRuns(source, chosen) if chosen else source, place=self.place, long=long, stop=stop, model=self.model
         )
         return Going(self._turn(ChatState(question=question, run_ids=chosen), name, owner, context), lambda: self._end(owner, name, stop))
 

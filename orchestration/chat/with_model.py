@@ -37,6 +37,10 @@ If the tools do not hold the answer, say that it is not in the log.
 Answer in at most {words} words, plain text with short lines, no links, no images, no HTML."""
 
 
+LOCAL_CONTEXT_TOKENS = 24_576
+"""Room of a local model: 60,000 characters of results and the conversation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What one turn may use."""
@@ -71,11 +75,7 @@ def chat_model(place: ModelPlace, budget: Budget) -> BaseChatModel:
     """
     from langchain.chat_models import init_chat_model
 
-    more: dict[str, Any] = {"temperature": 0, "timeout": place.timeout_s, "max_retries": 1, "max_tokens": budget.answer_tokens}
-    if place.url is not None:
-        more["base_url"] = place.url
-    if place.key is not None:
-        more["api_key"] = place.key
+    more = _options(place, budget)
     try:
         model = init_chat_model(place.name, **more)
     except ImportError as error:
@@ -91,6 +91,18 @@ def chat_model(place: ModelPlace, budget: Budget) -> BaseChatModel:
     if not isinstance(model, BaseChatModel):
         raise UsageError(f"{place.name!r} is not one model")
     return model
+
+
+def _options(place: ModelPlace, budget: Budget) -> dict[str, Any]:
+    """What the provider's class is made with. Ollama cuts what goes in at a few thousand tokens unless told otherwise, and says nothing of it."""
+    if place.name.startswith("ollama:"):
+        more: dict[str, Any] = {
+            "temperature": 0, "num_ctx": LOCAL_CONTEXT_TOKENS, "num_predict": budget.answer_tokens, "client_kwargs": {"timeout": place.timeout_s},
+        }  # fmt: skip
+        return more if place.url is None else {**more, "base_url": place.url}
+    more = {"temperature": 0, "timeout": place.timeout_s, "max_retries": 1, "max_tokens": budget.answer_tokens}
+    more |= {} if place.url is None else {"base_url": place.url}
+    return more if place.key is None else {**more, "api_key": place.key}
 
 
 def model_turns(place: ModelPlace, budget: Budget | None = None) -> Model:

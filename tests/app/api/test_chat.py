@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
+from spark_copilot.app.api import errors
+from spark_copilot.app.api.chat import router
+from spark_copilot.app.api.runs import NoRuns
 from spark_copilot.app.config import Settings
 from spark_copilot.app.main import create_app
+from spark_copilot.orchestration.ask import KnowledgePlace
+from spark_copilot.orchestration.chat.threads import open_chat
 
 LOGS = Path(__file__).parents[2] / "data" / "laboratory"
 
@@ -85,3 +91,24 @@ def test_ask_answers_about_a_served_run(client: TestClient) -> None:
 def test_a_server_without_logs_answers_in_general(tmp_path: Path) -> None:
     client = TestClient(create_app(Settings(home=tmp_path)))
     assert say(client, message="why do executors run out of memory?")[-1][1]["citations"]
+
+
+def test_every_caller_has_conversations_of_their_own(tmp_path: Path) -> None:
+    def caller(request: Request) -> str:
+        return request.headers["x-caller"]
+
+    chat = open_chat(NoRuns(), KnowledgePlace(tmp_path))
+    app = FastAPI()
+    errors.install(app)
+    app.include_router(router(lambda: chat, caller))
+    client = TestClient(app)
+    ann, bob = {"x-caller": "ann"}, {"x-caller": "bob"}
+    body = client.post("/api/v1/chat", json={"message": "what is a shuffle?"}, headers=ann).text
+    thread = json.loads(body.strip().rpartition("data: ")[2])["thread_id"]
+    assert len(client.get("/api/v1/chat/threads", headers=ann).json()["items"]) == 1
+    assert client.get("/api/v1/chat/threads", headers=bob).json()["items"] == []
+    for method, path in (("GET", ""), ("DELETE", "")):
+        assert client.request(method, f"/api/v1/chat/threads/{thread}{path}", headers=bob).status_code == 404
+    assert client.post("/api/v1/chat", json={"message": "why?", "thread_id": thread}, headers=bob).status_code == 404
+    assert client.post(f"/api/v1/chat/threads/{thread}/stop", headers=bob).json() == {"stopped": False}
+    chat.close()
