@@ -66,6 +66,16 @@ class Settings(BaseSettings):
     )
     encoder_url: str | None = Field(None, description="Base URL of the OpenAI-compatible embeddings endpoint that http:MODEL names.")
     encoder_key: SecretStr | None = Field(None, description="Its key, where it wants one.")
+    model: str | None = Field(
+        None, description="Language model of chat, as provider:name (openai:gpt-5-mini, ollama:qwen3). Absent: chat answers without one."
+    )
+    model_url: str | None = Field(None, description="Base URL of the model's endpoint, for any OpenAI-compatible server.")
+    model_key: SecretStr | None = Field(None, description="The model's key. Absent: the provider's own variable (OPENAI_API_KEY …).")
+    model_timeout_s: PositiveInt = Field(60, description="Longest wait for the model's next piece of text, seconds.")
+    model_turn_s: PositiveInt = Field(90, description="Longest time the model may take for one turn, seconds.")
+    mcp_token: SecretStr | None = Field(
+        None, description="Bearer token that the MCP server asks for over HTTP; needed where it binds another address than loopback."
+    )
 
 
 def load() -> Settings:

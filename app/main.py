@@ -10,12 +10,13 @@ from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from spark_copilot.app.api import analyze, errors, event_logs, feedback, gate, knowledge, partition, replays, reports, runs, uploads
-from spark_copilot.app.api.caller import caller
+from spark_copilot.app.api import analyze, chat, errors, event_logs, feedback, gate, knowledge, partition, replays, reports, runs, uploads
+from spark_copilot.app.api.caller import CallerDep, caller
+from spark_copilot.app.api.known_runs import runs_of
 from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
 from spark_copilot.app.service import Service
-from spark_copilot.app.wiring import cache_of, limits_of, place_of
+from spark_copilot.app.wiring import cache_of, chat_later, limits_of, place_of
 
 
 class Health(BaseModel):
@@ -23,6 +24,11 @@ class Health(BaseModel):
 
     status: Literal["ok"] = "ok"
     version: str
+
+
+def tenant(who: CallerDep) -> str:
+    """Whose conversations these are."""
+    return who.tenant
 
 
 def create_app(settings: Settings | None = None, log_dir: Path | None = None, *, warm: bool = False) -> FastAPI:
@@ -56,7 +62,9 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
         app.include_router(noun.router(service), dependencies=[Depends(caller)])
     for pure in (partition, gate):
         app.include_router(pure.router(), dependencies=[Depends(caller)])
-    app.include_router(knowledge.router(place_of(settings), store), dependencies=[Depends(caller)])
+    known = runs_of(store)
+    app.include_router(knowledge.router(place_of(settings), known(None)), dependencies=[Depends(caller)])
+    app.include_router(chat.router(chat_later(settings, known(None)), tenant, known), dependencies=[Depends(caller)])
     app.include_router(monitoring_router(store), prefix="/api/v1", dependencies=[Depends(caller)])
 
     @app.get("/health", tags=["health"])

@@ -6,19 +6,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from spark_copilot.orchestration.whatif import what_if as replay
 from spark_copilot.rag.answer import WORDS, WORDS_LONG, Answer, Answerer, Citation, count_words
 from spark_copilot.rag.card_store import SCOPES, cards_by_code, load_cards
 from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.embedder import OnnxEmbedder
+from spark_copilot.rag.keys import exists
 from spark_copilot.rag.knowledge import bundled
 from spark_copilot.rag.other_embedders import embedder_of
 from spark_copilot.rag.retriever import Retriever
-from spark_copilot.rag.run_answers import RunAnswer, WhatIf, answer_about_run
+from spark_copilot.rag.run_answers import RunAnswer, WhatIf, WhatIfSet, answer_about_run
+from spark_copilot.rag.safe_text import shown, visible
 from spark_copilot.rag.vectorstore import ChromaIndex
 from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.errors import UsageError
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Report, Resize, Value
+from spark_copilot.rules_engine.findings import Report, Value
 from spark_copilot.rules_engine.units import show_ms
 
 INDEX_FOLDER = "index"
@@ -137,15 +140,33 @@ def replay_executors(run: AppRun) -> WhatIf:
     """What the simulator says of other numbers of executors, as one sentence."""
 
     def said(executors: int) -> str | None:
-        from spark_copilot.ml.simulator import Simulator
-
         if not 1 <= executors <= MOST_EXECUTORS:
             return None
-        simulator = Simulator(run)
-        wall = simulator.wall_ms((Resize(executors=executors),))
+        made = replay(run, executors=(executors,))
+        point, wall = made.points[0], made.points[0].wall_ms
+        notes = "".join(f" Note: {note}." for note in point.notes)
         return (
-            f"With {executors} executors of the same size the recorded tasks replay in about {show_ms(wall)}; the run took {show_ms(run.wall_ms)} "
-            f"with at most {run.executors_max}. The replay of the run itself is off by {100 * simulator.error_ratio:.1f} %."
+            f"With {executors} executors of {point.cores_per_executor} cores the recorded tasks replay in about {show_ms(wall.mid)} (between "
+            f"{show_ms(wall.low)} and {show_ms(wall.high)}); the run took {show_ms(run.wall_ms)} with at most {made.observed.executors}. "
+            f"The replay of the run itself is off by {100 * made.replay.error_ratio:.1f} %.{notes}"
+        )
+
+    return said
+
+
+def replay_setting(run: AppRun) -> WhatIfSet:
+    """What the simulator says of another value of a setting, as one sentence."""
+
+    def said(key: str, value: str) -> str | None:
+        if not exists(key):
+            return None
+        made = replay(run, settings={key: value})
+        if made.cannot_reason_about:
+            return f"The replay cannot reason about `{key}`; only a run with it tells."
+        wall = made.points[0].wall_ms
+        return (
+            f"With `{key}` = {value} the recorded tasks replay in about {show_ms(wall.mid)} (between {show_ms(wall.low)} and "
+            f"{show_ms(wall.high)}); the run took {show_ms(run.wall_ms)}."
         )
 
     return said
@@ -168,12 +189,19 @@ def ask(
     question = _asked(question)
     words = WORDS_LONG if long else WORDS
     if report is not None:
-        what_if = what_if or (replay_executors(run) if run is not None else None)
-        about = answer_about_run(question, report, run, what_if=what_if)
+        about = about_run(question, report, run, what_if=what_if)
         if about is not None:
-            return _of_run(about, report, place, words)
+            return of_run(about, report, place, words)
     made = open_knowledge(place)[1].answer(question, words=words)
-    return AskAnswer(answer=made.text, citations=tuple(CitationValue(id=c.id, title=c.title, source=c.source) for c in made.citations))
+    return AskAnswer(
+        answer=visible(made.text), citations=tuple(CitationValue(id=c.id, title=c.title, source=c.source) for c in made.citations)
+    )
+
+
+def about_run(question: str, report: Report, run: AppRun | None, *, what_if: WhatIf | None = None) -> RunAnswer | None:
+    """The run's own answer with the replay at hand; None when the question is not about the run."""
+    what_if = what_if or (replay_executors(run) if run is not None else None)
+    return answer_about_run(question, report, run, what_if=what_if, what_if_set=replay_setting(run) if run is not None else None)
 
 
 def _asked(question: str) -> str:
@@ -183,8 +211,8 @@ def _asked(question: str) -> str:
     return question
 
 
-def _of_run(about: RunAnswer, report: Report, place: KnowledgePlace, words: int) -> AskAnswer:
-    """The run's answer with the cards of its findings as sources, cut at whole lines to the length asked for."""
+def of_run(about: RunAnswer, report: Report, place: KnowledgePlace, words: int) -> AskAnswer:
+    """The run's answer with the cards of its findings as sources, cut at whole lines to the length asked for and free of foreign links."""
     cards = load_cards(place.cards)
     table = cards_by_code(cards)
     codes = dict.fromkeys(finding.code for finding in report.findings if finding.key in about.findings)
@@ -199,7 +227,7 @@ def _of_run(about: RunAnswer, report: Report, place: KnowledgePlace, words: int)
         if budget < 0 and kept:
             break
         kept.append(line)
-    made = Answer("\n".join([*kept, *closing]), tuple(citations))
+    made = Answer(shown("\n".join([*kept, *closing])), tuple(citations))
     return AskAnswer(
         answer=made.text,
         citations=tuple(CitationValue(id=c.id, title=c.title, source=c.source) for c in made.citations),

@@ -13,6 +13,7 @@ from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.knowledge import Sentence, vectors_of
 from spark_copilot.rag.lexical import Bm25
 from spark_copilot.rag.retriever import Hit, Retriever
+from spark_copilot.rag.safe_text import ADDRESSES_A_MODEL
 from spark_copilot.rag.text import exceptions_in, sentences, tokens
 
 WORDS = 200
@@ -40,11 +41,6 @@ _PRIOR = {
     "Check": 0.04,
     "Do not": 0.03,
 }
-ADDRESSES_A_MODEL = re.compile(
-    r"ignore (?:all |any )?(?:previous|prior|above|earlier)|disregard .{0,40}instructions|system prompt|you are now|as an ai|new instructions|</?(?:system|assistant|tool)>",
-    re.IGNORECASE,
-)
-"""Text in documents is data: a sentence that talks to a language model is not repeated in an answer."""
 _MARKUP = re.compile(r"\*\*")
 
 

@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from spark_copilot.app.api.monitoring import AllRuns
-from spark_copilot.orchestration.analyse import analyse_run
 from spark_copilot.orchestration.ask import AskAnswer, KnowledgePlace, SearchAnswer, ask, search
+from spark_copilot.orchestration.runs import RunSource
 
 
 class Question(BaseModel):
@@ -19,7 +18,7 @@ class Question(BaseModel):
     run_id: str | None = Field(None, description="Run or application id, for questions about a run.")
 
 
-def router(place: KnowledgePlace, store: AllRuns) -> APIRouter:
+def router(place: KnowledgePlace, runs: RunSource) -> APIRouter:
     """The search and ask nouns."""
     api = APIRouter(prefix="/api/v1", tags=["knowledge"])
 
@@ -33,7 +32,7 @@ def router(place: KnowledgePlace, store: AllRuns) -> APIRouter:
         """An answer of at most 200 words. Numbers come only from the run's report, keys only from Spark's catalog."""
         if asked.run_id is None:
             return ask(asked.question, place)
-        run = store.run(asked.run_id)
-        return ask(asked.question, place, run=run, report=analyse_run(run))
+        analysed = runs.get(asked.run_id)
+        return ask(asked.question, place, run=analysed.run, report=analysed.report)
 
     return api

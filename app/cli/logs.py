@@ -1,11 +1,13 @@
 """How a command reads its logs: within the configured limits, with a progress line, and large ones only once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from spark_copilot.app.cli.progress import reading
 from spark_copilot.app.config import Settings, load
 from spark_copilot.connectors.eventlog import ReadLimits, read_runs
-from spark_copilot.rules_engine.errors import UsageError
+from spark_copilot.orchestration.runs import LogRuns
+from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
 from spark_copilot.rules_engine.facts import AppRun
 
 
@@ -48,3 +50,20 @@ def worth_keeping(path: Path, settings: Settings) -> bool:
         return sum(file.stat().st_size for file in files) >= settings.run_cache_from_bytes
     except OSError:
         return False
+
+
+def log_runs(names: Sequence[str]) -> LogRuns:
+    """The runs of these logs and directories.
+
+    Raises:
+        NotFound: there is nothing at a path.
+        BadInput: no event log is among them.
+    """
+    paths = [Path(name).expanduser() for name in names]
+    for path in paths:
+        if not path.exists():
+            raise NotFound(f"{path}: no such file or directory")
+    runs = LogRuns(paths)
+    if not runs.known() and not all(path.is_dir() for path in paths):
+        raise BadInput(f"{', '.join(map(str, paths))}: no event log", hint="spark-copilot analyze LOG says what is wrong with one")
+    return runs

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "Compare two runs: where the difference comes from, and whether it is noise."),
     "explain": ("explain", "Print a rule's page."),
     "ask": ("ask", "Answer a question about Spark, or about a run, with sources."),
+    "chat": ("chat", "Talk about runs and Spark; also with one question a line from a pipe."),
+    "mcp": ("mcp", "Serve the tools to an AI assistant over MCP: stdio, or HTTP on loopback."),
     "search": ("search", "Find passages in the knowledge and in your index."),
     "index": ("index", "Your own documents in the knowledge: add, build, stats."),
     "gate": ("gate", "Stop bad Spark settings in CI: files, code, and a run against its baseline."),

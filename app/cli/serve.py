@@ -27,7 +27,7 @@ def command(
     if log_dir is not None and not log_dir.is_dir():
         raise NotFound(f"{log_dir}: no such directory")
     address = host or settings.host
-    if not _is_loopback(address):
+    if not is_loopback(address):
         raise UsageError(
             f"{address} is not a loopback address, and there are no API keys",
             hint="bind 127.0.0.1 and put a proxy with access control before it",
@@ -44,7 +44,8 @@ def command(
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
     if address == "localhost":
         return True
     try:

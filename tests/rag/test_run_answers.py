@@ -118,7 +118,7 @@ def small_run() -> AppRun:
         ("what happened in stage 99", "stage", "Stage 99 is not in the log."),
         ("why did it fail", "failures", "1 × java.lang.OutOfMemoryError"),
         ("why was executor 7 removed", "executor", "Container killed by YARN"),
-        ("how much data was read", "volumes", "read from storage 4 MiB"),
+        ("how much data was read", "volumes", "Read from storage: 4 MiB"),
         ("what was spark.sql.shuffle.partitions", "setting", "`spark.sql.shuffle.partitions` = 64 in this run."),
         ("is spark.sql.ansi.enabled on", "setting", "Its default in Spark 3.5.1: false."),
         ("is dynamic allocation enabled", "setting", "`spark.dynamicAllocation.enabled` is not set in this run."),
