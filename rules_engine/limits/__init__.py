@@ -139,7 +139,7 @@ class ExecutorLimits:
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 2_000
     driver_cold_startup_ratio: float = 0.3  # … on a slow or busy machine for longer: it took so much of the start-up
-    driver_cold_max_ms: int = 5_000
+    driver_cold_max_ms: int = 10_000
     driver_cold_ms: int = 1_600  # planning the first query loads Spark's classes once, whatever the program does …
     driver_cold_window_ms: int = 5_000  # … within this time after the first job
     driver_high_ratio: float = 0.20  # below it a driver-bound finding stays under high: about half comes back at best

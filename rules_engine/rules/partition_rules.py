@@ -61,6 +61,11 @@ def _a_part_only(run: AppRun, stage: Stage) -> bool:
     return last is not None and last.partitions > stage.declared
 
 
+def _of_the_table_format(stage: Stage) -> bool:
+    """Whether Delta reads its own log here: nothing the job can repartition."""
+    return stage.sql is not None and "_delta_log" in stage.sql.physical_plan
+
+
 @rule(
     "too-few-partitions",
     family="partition",
@@ -79,7 +84,7 @@ def too_few_partitions(run: AppRun, limits: PartitionLimits) -> Iterator[Observa
     slots = run.slots_max
     taken = set(window_stages(run, limits)) | unsplit_stages(run, limits)
     for stage in profile(run).stages:
-        if stage.row in taken or stage.declared >= slots or _a_part_only(run, stage):
+        if stage.row in taken or stage.declared >= slots or _a_part_only(run, stage) or _of_the_table_format(stage):
             continue
         rows = _rows_of(stage)
         if 0 < rows < limits.min_rows:

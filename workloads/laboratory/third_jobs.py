@@ -140,14 +140,6 @@ def sort_in_little_memory(spark: Any, _: Path) -> None:
     noop(rows.orderBy("k"))
 
 
-def objects_galore(spark: Any, _: Path) -> None:
-    """Millions of small strings gathered into lists on a small heap: the collector works more than the tasks."""
-    rows = spark.range(0, 2_200_000, 1, 4).selectExpr("id % 20000 as k", "sha2(cast(id as string), 256) as s")
-    for n in (1, 2, 3):
-        gathered = rows.selectExpr("k", f"concat(s, {n}) as s").groupBy("k").agg({"s": "collect_list"})
-        gathered.selectExpr("sum(size(`collect_list(s)`))").collect()
-
-
 def wasted_cache(spark: Any, _: Path) -> None:
     """Each of three frames is cached and used by one action."""
     for n in range(3):
