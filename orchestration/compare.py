@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 
 from spark_copilot.rules_engine.facts import SUCCESS, AppRun
 from spark_copilot.rules_engine.findings import Value, normalised
+from spark_copilot.rules_engine.plans import walk
 from spark_copilot.rules_engine.profile import Stage, call_site, profile
 from spark_copilot.rules_engine.units import show_bytes, show_count, show_ms
 from spark_copilot.rules_engine.wall_clock import wall_clock
@@ -100,7 +101,9 @@ def compare(baseline: AppRun, candidate: AppRun, *, more_baselines: Sequence[App
 def _verdict(a: AppRun, b: AppRun, total: float, noise: float) -> Literal["same", "better", "worse", "cannot-tell"]:
     if not (a.complete and b.complete) or a.quality.missing_task_ends or b.quality.missing_task_ends:
         return "cannot-tell"
-    if abs(total) <= noise:
+    # Start-up is the cluster's, not the job's: what is left without it must go the same way.
+    started = wall_clock(b)["startup_ms"] - wall_clock(a)["startup_ms"]
+    if min(total, total - started, key=abs) * total <= 0 or min(abs(total), abs(total - started)) <= noise:
         return "same"
     return "worse" if total > 0 else "better"
 
@@ -126,15 +129,33 @@ def signature(stage: Stage) -> str:
     return f"{normalised(call_site(run, row) or '')}|{normalised(sql)}|{normalised(rdds)}"
 
 
+def _operators(run: AppRun) -> dict[int, tuple[str, ...]]:
+    """Stage row -> the names of the plan's operators that ran in it, with the tables they scan: the plan's fingerprint of that stage."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for execution in run.sql:
+        for node in walk(execution.plan) if execution.plan is not None else ():
+            name = node.name if not node.name.startswith("Scan") else normalised(node.name)
+            for row in profile(run).stages_of(node):
+                found[row].add(name)
+    return {row: tuple(sorted(names)) for row, names in found.items()}
+
+
 def _matched(a: AppRun, b: AppRun) -> list[tuple[str, list[Stage], list[Stage]]]:
-    """Groups of stages that do the same, in the order of their first appearance."""
-    groups: dict[str, tuple[list[Stage], list[Stage]]] = defaultdict(lambda: ([], []))
+    """Groups of stages that do the same, in the order of their first appearance: by plan fingerprint and place, then, what is left over, by place alone."""
+    groups: dict[tuple[str, tuple[str, ...]], tuple[list[Stage], list[Stage]]] = defaultdict(lambda: ([], []))
     for side, run in enumerate((a, b)):
+        operators = _operators(run)
         for row in range(len(run.stages)):
             stage = profile(run).stage(row)
             if stage.n:
-                groups[signature(stage)][side].append(stage)
-    return [(name, left, right) for name, (left, right) in groups.items()]
+                groups[signature(stage), operators.get(row, ())][side].append(stage)
+    both = [(place, left, right) for (place, _), (left, right) in groups.items() if left and right]
+    rest: dict[str, tuple[list[Stage], list[Stage]]] = defaultdict(lambda: ([], []))
+    for (place, _), (left, right) in groups.items():
+        if not (left and right):
+            rest[place][0].extend(left)
+            rest[place][1].extend(right)
+    return [*both, *((place, left, right) for place, (left, right) in rest.items())]
 
 
 def _share_of_wall(run: AppRun) -> dict[int, float]:

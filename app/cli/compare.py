@@ -11,6 +11,9 @@ from spark_copilot.rules_engine.errors import UsageError
 def command(
     baseline: Annotated[str, typer.Argument(help="The event log to compare with.")],
     candidate: Annotated[str, typer.Argument(help="The event log to judge.")],
+    baselines: Annotated[
+        list[str] | None, typer.Option("--baseline", help="Further logs of the baseline's job: they sharpen the noise; may be repeated.")
+    ] = None,
     output_format: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
     """Stages are matched by what they do, never by id; the contributions add up to the whole difference."""
@@ -21,7 +24,8 @@ def command(
 
     if output_format not in ("text", "json"):
         raise UsageError(f"no format {output_format!r}", hint="known: text, json")
-    answer = compare(runs_of(baseline)[0], runs_of(candidate)[0])
+    more = [run for log in baselines or [] for run in runs_of(log)]
+    answer = compare(runs_of(baseline)[0], runs_of(candidate)[0], more_baselines=more)
     if output_format == "json":
         write_whole(answer.model_dump_json(by_alias=True) + "\n", None)
         return

@@ -10,7 +10,8 @@ from spark_copilot.orchestration.analyse import read
 from spark_copilot.orchestration.compare import compare
 from spark_copilot.orchestration.whatif import what_if
 from spark_copilot.rules_engine.errors import UsageError
-from tests.builders import StageSpec, run_of
+from spark_copilot.rules_engine.facts import AppRun
+from tests.builders import StageSpec, execution, node, run_of
 
 SAMPLE = str(files("spark_copilot.app") / "samples" / "skewed-join.zstd")
 HEALTHY = str(files("spark_copilot.app") / "samples" / "healthy.zstd")
@@ -188,3 +189,39 @@ def test_smaller_splits_make_more_tasks() -> None:
     answer = what_if(run, settings={"spark.sql.files.maxPartitionBytes": "64m"})
     assert answer.points[0].wall_ms.mid < 0.6 * run.wall_ms
     assert answer.cannot_reason_about == ()
+
+
+def test_a_slow_start_of_the_cluster_is_no_worse_job() -> None:
+    stage = StageSpec(ms=[1_000] * 40)
+    quick, late = run_of(stage, startup_ms=3_000), run_of(stage, startup_ms=30_000)
+    answer = compare(quick, late)
+    assert answer.verdict == "same"
+    assert answer.contributions[0].what == "start-up"
+    assert sum(c.delta_ms for c in answer.contributions) == late.wall_ms - quick.wall_ms
+    slower = compare(quick, run_of(StageSpec(ms=[2_000] * 40), startup_ms=3_000))
+    assert slower.verdict == "worse"
+
+
+def test_stages_of_one_place_are_matched_by_their_plan() -> None:
+    def job(first: int, second: int) -> AppRun:
+        scan, join = (
+            node("Scan parquet a", metrics={"number of output rows": 1}),
+            node("SortMergeJoin", metrics={"number of output rows": 2}),
+        )
+        stages = [
+            StageSpec(ms=[first] * 4, name="save at job.py:3", sql_row=0, accumulables={1: ("number of output rows", "5")}),
+            StageSpec(ms=[second] * 4, name="save at job.py:3", sql_row=1, accumulables={2: ("number of output rows", "5")}),
+        ]
+        return run_of(*stages, sql=[execution(scan, {1: 5}, sql_id=0), execution(join, {2: 5}, sql_id=1)])
+
+    answer = compare(job(4_000, 5_000), job(4_000, 20_000))
+    stages = [c for c in answer.contributions if c.what.startswith("stage")]
+    assert [c.what.split(",")[0] for c in stages] == ["stage 1.0"]
+    assert stages[0].delta_ms == 30_000
+
+
+def test_more_baselines_sharpen_the_noise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["compare", SAMPLE, SAMPLE, "--baseline", SAMPLE, "--baseline", SAMPLE, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["verdict"] == "same"
+    assert answer["noise_ms"] == pytest.approx(0.02 * answer["baseline"]["wall_ms"], abs=1)
