@@ -14,6 +14,7 @@ from spark_copilot.rules_engine.findings import Change, Confidence, Evidence, Fi
 from spark_copilot.rules_engine.limits import PricingLimits
 from spark_copilot.rules_engine.record import records
 from spark_copilot.rules_engine.rules.spark_config_rules import TITLES
+from spark_copilot.rules_engine.sizing import recommended_sizes
 from spark_copilot.rules_engine.units import show_value
 from spark_copilot.rules_engine.wall_clock import wall_clock
 
@@ -38,11 +39,13 @@ def runtime(state: State, runtime: Runtime[Context]) -> State:
     update = observe(context, "memory", "shuffle", "executors", "failures", "streaming", "settings")
     titles = {r.code: r.title for r in context.rules}
     findings = price([*state.get("observed", []), *update["observed"]], context.run, context.simulator, context.limits.pricing, titles)
+    findings = _left_alone(findings, context.preserve | set(context.enforce))
     update["findings"] = findings
     update["facts"] = {
         "wall_clock": dict(wall_clock(context.run)),
         "critical_path": critical_path(context.simulator.model, context.simulator.base),
         "replay_error_ratio": round(context.simulator.error_ratio, 4),
+        "sizing": [s.to_json() for s in recommended_sizes(context.run, context.preserve, context.enforce)],
         "record": {code: records()[code]._asdict() for code in sorted({f.code for f in findings}) if code in records()},
     }
     heard(context, "runtime")
@@ -74,6 +77,13 @@ def price(
         key=lambda f: (f.severity.rank, -(f.saving.wall_ms.mid if f.saving else 0.0), -(f.saving.core_ms.mid if f.saving else 0.0), f.key)
     )
     return _without_conflicts(found)
+
+
+def _left_alone(findings: list[Finding], fixed: set[str] | frozenset[str]) -> list[Finding]:
+    """Findings without the changes to settings that the user fixed."""
+    if not fixed:
+        return findings
+    return [f.model_copy(update={"changes": tuple(c for c in f.changes if c.kind != "conf" or c.key not in fixed)}) for f in findings]
 
 
 def _worth(saving: Saving, run: AppRun, limits: PricingLimits) -> bool:

@@ -1,7 +1,7 @@
 """What travels through the graph. `State` changes and is checkpointed; `Context` does not change and never is."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
@@ -39,7 +39,8 @@ class State(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every node may use: the run, its replay, the thresholds and the rules; prices where the caller chose a list. `progress` hears each node's name as it ends."""
+    """What every node may use: the run, its replay, the thresholds and the rules; prices where the caller chose a list;
+    settings the user fixed (`preserve` as they are, `enforce` to these values), which nothing proposes to change. `progress` hears each node's name as it ends."""
 
     run: AppRun
     simulator: Simulator
@@ -47,6 +48,8 @@ class Context:
     rules: tuple[AnyRule, ...] = ()
     progress: Callable[[str], None] | None = None
     pricing: Pricing | None = None
+    preserve: frozenset[str] = frozenset()
+    enforce: Mapping[str, str] = field(default_factory=dict)
 
     def price(self, remedies: Sequence[Remedy]) -> Saving:
         """What these remedies bring together: time by replay, money where there are prices."""

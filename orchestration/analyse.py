@@ -1,6 +1,6 @@
 """The main use case: an event log in, a report out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from spark_copilot.rules_engine.rule import AnyRule
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), and the price list by name or file (None: no money)."""
+    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), the price list by name or file (None: no money), and
+    settings that stay as they are (`preserve`) or get one value whatever is found (`enforce`)."""
 
     limits: Limits = field(default_factory=Limits)
     rules: tuple[AnyRule, ...] = RULES
     progress: Callable[[str], None] | None = None
     pricing: str | None = None
+    preserve: frozenset[str] = frozenset()
+    enforce: Mapping[str, str] = field(default_factory=dict)
 
 
 def analyse_run(run: AppRun, options: Options | None = None) -> Report:
@@ -32,7 +35,16 @@ def analyse_run(run: AppRun, options: Options | None = None) -> Report:
     options = options or Options()
     simulator = Simulator(run)
     pricing = Pricing.of(options.pricing, run) if options.pricing else None
-    context = Context(run=run, simulator=simulator, limits=options.limits, rules=options.rules, progress=options.progress, pricing=pricing)
+    context = Context(
+        run=run,
+        simulator=simulator,
+        limits=options.limits,
+        rules=options.rules,
+        progress=options.progress,
+        pricing=pricing,
+        preserve=options.preserve,
+        enforce=options.enforce,
+    )
     state: State = build_graph().invoke(State(), context=context)
     return build_report(run, state)
 

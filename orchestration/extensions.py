@@ -1,7 +1,8 @@
 """Rules and limits of one's own: from the configuration file and from installed packages, never from a log.
 
-`[tool.spark-copilot]` of a pyproject.toml, or the top of a `.spark-copilot.toml`, may hold `rules = ["my_package.rules"]` and tables
-`[limits.FAMILY]`. An installed package may name modules under the entry point `spark_copilot.rules`. A module gives its `RULES`.
+`[tool.spark-copilot]` of a pyproject.toml, or the top of a `.spark-copilot.toml`, may hold `rules = ["my_package.rules"]`, tables `[limits.FAMILY]`,
+and `[sizing]` with `preserve = [key, …]` and `enforce = {key = value}`. An installed package may name modules under the entry point
+`spark_copilot.rules`. A module gives its `RULES`.
 """
 
 import re
@@ -25,10 +26,12 @@ _OWN_CODE = re.compile(r"x-[a-z0-9]+-[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What to analyse with: all rules, ours before the others', and the limits."""
+    """What to analyse with: all rules, ours before the others', the limits, and the settings that the user fixed."""
 
     rules: tuple[AnyRule, ...] = RULES
     limits: Limits = field(default_factory=Limits)
+    preserve: frozenset[str] = frozenset()
+    enforce: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_extensions(config: Path | None) -> Extensions:
@@ -49,7 +52,11 @@ def load_extensions(config: Path | None) -> Extensions:
     for rule in found:
         _check(rule, known)
         known.add(rule.code)
-    return Extensions(rules=(*RULES, *found), limits=limits)
+    sizing = _mapping(table.get("sizing", {}), "sizing", config)
+    preserve, enforce = sizing.get("preserve", []), _mapping(sizing.get("enforce", {}), "sizing.enforce", config)
+    if not isinstance(preserve, list) or not all(isinstance(k, str) for k in preserve):
+        raise UsageError(f"{config}: sizing.preserve must be a list of settings")
+    return Extensions((*RULES, *found), limits, frozenset(preserve), {str(k): str(v) for k, v in enforce.items()})
 
 
 def find_configuration(start: Path) -> Path | None:

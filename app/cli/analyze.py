@@ -73,7 +73,13 @@ def _options(pricing: str | None, config: Path | None, isolated: bool) -> "Optio
     if config is not None and not config.is_file():
         raise UsageError(f"{config}: no such configuration file")
     extensions = load_extensions(None if isolated else config or find_configuration(Path.cwd()))
-    return Options(limits=extensions.limits, rules=extensions.rules, pricing=pricing or load().pricing)
+    return Options(
+        limits=extensions.limits,
+        rules=extensions.rules,
+        pricing=pricing or load().pricing,
+        preserve=extensions.preserve,
+        enforce=extensions.enforce,
+    )
 
 
 def chosen(logs: list[str], latest: bool) -> list[str]:

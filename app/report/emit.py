@@ -7,7 +7,7 @@ from spark_copilot.rules_engine.findings import Report, Severity
 
 
 def settings(reports: Sequence[Report]) -> dict[str, str]:
-    """Key -> value over all reports, most valuable finding first; each key once. Facts (info) propose nothing."""
+    """Key -> value over all reports, most valuable finding first, then the sizes; each key once. Facts (info) propose nothing."""
     chosen: dict[str, str] = {}
     for report in reports:
         for finding in report.findings:
@@ -16,6 +16,8 @@ def settings(reports: Sequence[Report]) -> dict[str, str]:
             for change in finding.changes:
                 if change.kind == "conf" and change.to is not None:
                     chosen.setdefault(change.key, change.to)
+        for size in report.facts.get("sizing", ()):
+            chosen.setdefault(size["key"], size["to"])
     return chosen
 
 

@@ -36,6 +36,9 @@ def _report(report: Report) -> Group:
     plan = steps(report)
     if len(plan) > 1:
         parts += [Line("in this order", align="left", style="dim"), Text("\n".join(_plan(plan))), Text("")]
+    sizes = report.facts.get("sizing", [])
+    if sizes:
+        parts += [Line("sizes for the next run", align="left", style="dim"), Text("\n".join(_sizes(sizes))), Text("")]
     settings = copyable(report)
     if settings:
         parts += [Line("settings to copy", align="left", style="dim"), Text("\n".join(settings)), Text("")]
@@ -47,6 +50,10 @@ def _plan(made: list[Step]) -> list[str]:
     lines = [f"{n}. {shown(step.text)}\n   {step.after}" for n, step in enumerate(made, 1)]
     stop = stop_after(made)
     return [*lines, stop] if stop else lines
+
+
+def _sizes(sizes: list[dict[str, str]]) -> list[str]:
+    return [shown(f"{s['key']}={s['to']} (now {s['from'] if s['from'] is not None else 'the default'}): {s['because']}") for s in sizes]
 
 
 def _heading(report: Report) -> Text:

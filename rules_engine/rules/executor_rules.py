@@ -85,7 +85,7 @@ def idle_executors(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]
     idle = max(held - used, 0.0)
     if held <= 0 or idle < limits.idle_min_ratio * held or idle < limits.idle_min_core_ms:
         return
-    needed = _needed(run)
+    needed = run.executors_needed
     if needed >= run.executors_max:
         return
     stop = "stop when the wall clock grows by more than a twentieth"
@@ -110,22 +110,6 @@ def idle_executors(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]
         severity_cap=Severity.MEDIUM,
         changes=changes,
     )
-
-
-def _needed(run: AppRun) -> int:
-    """Executors that hold the 90th percentile of tasks at work, by time in which any ran."""
-    times = np.concatenate([run.tasks.launch_ms, run.tasks.finish_ms])
-    deltas = np.repeat(np.array([1, -1], dtype=np.int64), len(run.tasks))
-    order = np.lexsort((deltas, times))
-    level, spans = np.cumsum(deltas[order])[:-1], np.diff(times[order])
-    busy = level > 0
-    if not busy.any():
-        return 1
-    ranked = np.argsort(level[busy], kind="stable")
-    reach = np.cumsum(spans[busy][ranked])
-    tasks = int(level[busy][ranked][np.searchsorted(reach, 0.9 * reach[-1])])
-    per_executor = max(int(np.median(run.executors.cores[~run.executors.is_driver])) // run.task_cpus, 1)
-    return max(-(-tasks // per_executor), 1)
 
 
 @rule("allocation-churn", family="executors", limits=ExecutorLimits, title="Executors are given back and asked for again, over and over")
