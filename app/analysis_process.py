@@ -14,12 +14,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict
-
-if TYPE_CHECKING:
-    from spark_copilot.rules_engine.facts import AppRun
 
 PROGRESS_SECONDS = 0.3
 
@@ -113,7 +110,7 @@ def analyse(task: Task, channel: Channel) -> int:
     """Read, analyse and write; how many applications the log held."""
     from spark_copilot.connectors.eventlog import ReadLimits, read_runs
     from spark_copilot.connectors.run_tables import write_tables
-    from spark_copilot.orchestration.analyse import Options, analyse_run
+    from spark_copilot.orchestration.analyse import Options, analyse_run, usable
 
     size = max(task.log.stat().st_size, 1)
     log = task.out / "in" / task.name  # under the client's name, since messages about the log name it
@@ -123,7 +120,7 @@ def analyse(task: Task, channel: Channel) -> int:
     number = 0
     for run in read_runs(log, limits=limits, progress=lambda taken: channel.share(taken / size), detail=task.detail):
         channel.say(stage="parsed", application=number, tasks=len(run.tasks))
-        options = Options(progress=lambda agent: channel.say(stage="analysing", agent=agent), pricing=_prices(task, run))
+        options = Options(progress=lambda agent: channel.say(stage="analysing", agent=agent), pricing=usable(task.pricing, run))
         text = analyse_run(run, options).model_dump_json(by_alias=True)
         write_tables(run, task.out / str(number))
         (task.out / f"{number}.json").write_text(text, encoding="utf-8")
@@ -135,18 +132,6 @@ def analyse(task: Task, channel: Channel) -> int:
     log.unlink()
     log.parent.rmdir()
     return number
-
-
-def _prices(task: Task, run: "AppRun") -> str | None:
-    """The price list of the settings; None where it prices machines and this log names none: the report then gives time only."""
-    from spark_copilot.ml.cost import Pricing
-    from spark_copilot.rules_engine.errors import UsageError
-
-    try:
-        return task.pricing if task.pricing is not None and Pricing.of(task.pricing, run) else None
-    except UsageError as error:
-        sys.stderr.write(f"no money in this report: {error}\n")
-        return None
 
 
 def _listen(tasks: "queue.Queue[str]") -> None:

@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
         app.include_router(noun.router(service), dependencies=[Depends(caller)])
     for pure in (partition, gate):
         app.include_router(pure.router(), dependencies=[Depends(caller)])
-    known = runs_of(store)
+    known = runs_of(store, settings.pricing)
     app.include_router(knowledge.router(place_of(settings), known(None)), dependencies=[Depends(caller)])
     app.include_router(chat.router(chat_later(settings, known(None)), tenant, known), dependencies=[Depends(caller)])
     app.include_router(monitoring_router(store), prefix="/api/v1", dependencies=[Depends(caller)])

@@ -11,6 +11,7 @@ from spark_copilot.ml.simulator import Simulator
 from spark_copilot.orchestration.graph_builder import build_graph
 from spark_copilot.orchestration.report_builder import build_report
 from spark_copilot.rules_engine.catalog import RULES
+from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.rules_engine.limits import Limits
@@ -47,6 +48,22 @@ def analyse_run(run: AppRun, options: Options | None = None) -> Report:
     )
     state: State = build_graph().invoke(State(), context=context)
     return build_report(run, state)
+
+
+def report_of(run: AppRun, pricing: str | None) -> Report:
+    """The report with money where the list can price this run: one that prices machines, for a log that names none, leaves time only.
+
+    For settings that hold for every log; a list that a user names for one run is refused instead (`analyse_run`).
+    """
+    return analyse_run(run, Options(pricing=usable(pricing, run)))
+
+
+def usable(pricing: str | None, run: AppRun) -> str | None:
+    """The price list's name, None where it cannot price this run."""
+    try:
+        return pricing if pricing is not None and Pricing.of(pricing, run) else None
+    except CopilotError:
+        return None
 
 
 def analyse(path: str | Path, options: Options | None = None, *, reading: Callable[[int], None] | None = None) -> Iterator[Report]:

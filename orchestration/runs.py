@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spark_copilot.connectors.eventlog import headlines, read_runs
-from spark_copilot.orchestration.analyse import analyse_run
+from spark_copilot.orchestration.analyse import report_of
 from spark_copilot.rag.safe_text import from_log
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
 from spark_copilot.rules_engine.facts import MISSING, Application, AppRun
@@ -64,7 +64,8 @@ class _Place:
 class LogRuns:
     """Runs of event logs and of directories of them, read when first asked for. New and grown logs appear by themselves. Safe for threads."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], pricing: str | None = None) -> None:
+        self._pricing = pricing
         self._paths = tuple(paths)
         self._heads: dict[Path, tuple[tuple[int, int], tuple[Application, ...]]] = {}
         self._kept: OrderedDict[str, tuple[tuple[int, int], AnalysedRun]] = OrderedDict()
@@ -90,7 +91,7 @@ class LogRuns:
             run = next((r for r in read_runs(place.log) if (r.app.id, r.app.attempt) == wanted), None)
             if run is None:
                 raise NotFound(f"no run {run_id!r}: its log has changed")
-            made = AnalysedRun(run_id, run, analyse_run(run))
+            made = AnalysedRun(run_id, run, report_of(run, self._pricing))
             self._kept[run_id] = (place.stamp, made)
             while len(self._kept) > 1 and sum(len(a.run.tasks) for _, a in self._kept.values()) > MAX_KEPT_TASKS:
                 self._kept.popitem(last=False)
@@ -116,11 +117,11 @@ class LogRuns:
 class FixedRuns:
     """Runs that are already analysed: those a command was given."""
 
-    def __init__(self, runs: Iterable[AppRun]) -> None:
+    def __init__(self, runs: Iterable[AppRun], pricing: str | None = None) -> None:
         self._runs: dict[str, AnalysedRun] = {}
         for run in runs:
             run_id = _handle(run.app, self._runs)
-            self._runs[run_id] = AnalysedRun(run_id, run, analyse_run(run))
+            self._runs[run_id] = AnalysedRun(run_id, run, report_of(run, pricing))
 
     def known(self) -> Sequence[KnownRun]:
         """The runs there are, the newest first."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from spark_copilot.rag.safe_text import from_log
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change, Finding, Report, Saving
-from spark_copilot.rules_engine.units import show_ms
+from spark_copilot.rules_engine.units import show_money, show_ms
 
 WhatIf = Callable[[int], str | None]
 """Executors -> one sentence from the simulator, None when it cannot reason about that."""
@@ -68,7 +68,7 @@ def show_saving(saving: Saving | None) -> str:
     wall = saving.wall_ms
     text = f"worth {show_ms(wall.mid)} of wall clock (between {show_ms(wall.low)} and {show_ms(wall.high)})"
     if saving.cost is not None and saving.cost.mid > 0:
-        text += f" and {saving.cost.mid:.2f} {saving.cost.currency}"
+        text += f" and {show_money(saving.cost.mid, saving.cost.currency)}"
     return text
 
 

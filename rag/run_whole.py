@@ -8,7 +8,7 @@ from spark_copilot.rag.run_measures import clock_lines, lost, percent, use
 from spark_copilot.rag.run_said import Asked, RunAnswer, change_line, describe, place, said, show_saving
 from spark_copilot.rag.safe_text import from_log
 from spark_copilot.rules_engine.findings import Finding
-from spark_copilot.rules_engine.units import show_count, show_ms
+from spark_copilot.rules_engine.units import show_count, show_money, show_ms
 
 
 def _bullets(findings: tuple[Finding, ...]) -> list[str]:
@@ -138,9 +138,9 @@ def cost(asked: Asked) -> RunAnswer:
                     f"At {each:g} {currency} a core hour: {_money(hours * each)} {currency}, of which {_money(lost * each)} {currency} idle or failed.",
                 )
         return said("cost", lines)
-    by = ", ".join(f"{name} {value:.2f}" for name, value in money.by.items())
+    by = ", ".join(f"{name} {show_money(value, money.currency)}" for name, value in money.by.items())
     lines = [
-        f"{money.total:.2f} {money.currency} at prices of {money.price_date}, of which {money.wasted:.2f} {money.currency} was wasted."
+        f"{show_money(money.total, money.currency)} at prices of {money.price_date}, of which {show_money(money.wasted, money.currency)} was wasted."
         + (f" By part: {by}." if by else "")
     ]
     priced = tuple(f for f in asked.report.findings if f.saving is not None and f.saving.cost is not None)[:2]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from spark_copilot.app.api.caller import TENANT
 from spark_copilot.app.api.monitoring import AllRuns
-from spark_copilot.orchestration.analyse import analyse_run
+from spark_copilot.orchestration.analyse import report_of
 from spark_copilot.orchestration.runs import AnalysedRun, KnownRun, known_run
 from spark_copilot.rag.safe_text import from_log
 from spark_copilot.rules_engine.errors import NotFound
@@ -19,7 +19,8 @@ MOST_KEPT = 8
 class _Reports:
     """The reports of the runs asked for last, shared by all callers. A run that was read again is analysed again."""
 
-    def __init__(self) -> None:
+    def __init__(self, pricing: str | None) -> None:
+        self._pricing = pricing
         self._kept: OrderedDict[int, AnalysedRun] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -27,7 +28,7 @@ class _Reports:
         with self._lock:
             kept = self._kept.get(id(run))
         if kept is None or kept.run is not run:
-            kept = AnalysedRun(run_id, run, analyse_run(run))
+            kept = AnalysedRun(run_id, run, report_of(run, self._pricing))
         with self._lock:
             self._kept[id(run)] = kept
             self._kept.move_to_end(id(run))
@@ -71,7 +72,7 @@ class StoreRuns:
             TENANT.reset(token)
 
 
-def runs_of(store: AllRuns) -> Callable[[str | None], StoreRuns]:
-    """Tenant -> its runs."""
-    reports = _Reports()
+def runs_of(store: AllRuns, pricing: str | None = None) -> Callable[[str | None], StoreRuns]:
+    """Tenant -> its runs, with money by this price list where it can price them."""
+    reports = _Reports(pricing)
     return lambda tenant: StoreRuns(store, tenant, reports)

@@ -22,10 +22,11 @@ def command(
     run = report = None
     if log is not None:
         from spark_copilot.app.cli.logs import run_of
-        from spark_copilot.orchestration.analyse import analyse_run
+        from spark_copilot.app.config import load
+        from spark_copilot.orchestration.analyse import report_of
 
         run = run_of(log)
-        report = analyse_run(run)
+        report = report_of(run, load().pricing)
     made = ask(" ".join(question), place(), run=run, report=report, long=long)
     if output_format == "json":
         typer.echo(made.model_dump_json())

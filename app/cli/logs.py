@@ -63,7 +63,7 @@ def log_runs(names: Sequence[str]) -> LogRuns:
     for path in paths:
         if not path.exists():
             raise NotFound(f"{path}: no such file or directory")
-    runs = LogRuns(paths)
+    runs = LogRuns(paths, load().pricing)
     if not runs.known() and not all(path.is_dir() for path in paths):
         raise BadInput(f"{', '.join(map(str, paths))}: no event log", hint="spark-copilot analyze LOG says what is wrong with one")
     return runs
