@@ -6,6 +6,7 @@ UV := $(shell command -v uv 2>/dev/null)
 PARTS ?= $(or $(SPARK_COPILOT_PARTS),$(HOME)/.cache/spark-copilot-parts)
 SPARK_VERSION := 4.2.0
 PARITY_VERSION := 4.3.0
+OLDER_VERSION := 3.5.9
 DELTA_VERSION := 4.4.0
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -14,7 +15,7 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz parity parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+.PHONY: lab-older fuzz parity parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -119,6 +120,15 @@ sizes: .venv/demo.ok parts ## the what-if benchmark's applications on 1, 2, 4 an
 lab: .venv/demo.ok parts parts-delta ## run the fault laboratory: real Spark jobs, logs into lab-out/
 	SPARK_COPILOT_DELTA_JARS=$$(ls $(PARTS)/delta-$(DELTA_VERSION)/*.jar | paste -sd,) PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out
 
+lab-older: .venv/demo.ok $(PARTS)/pyspark-$(OLDER_VERSION)/ok ## a part of the laboratory on Spark 3.5, logs into lab-out/ (needs uv)
+	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(OLDER_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --out lab-out --older @3.5
+
+$(PARTS)/pyspark-$(OLDER_VERSION)/ok: requirements/spark35.txt
+	@mkdir -p $(@D)
+	uv venv -q --clear --python $(PYTHON) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+	@touch $@
+
 samples: .venv/demo.ok parts ## make the sample logs of app/samples again
 	PYTHONPATH=$(CURDIR) $(PARTS)/pyspark-$(SPARK_VERSION)/venv/bin/python -m spark_copilot.workloads.laboratory --samples app/samples
 
@@ -151,6 +161,7 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 	uv export -q --frozen --no-dev --no-header --no-annotate --no-emit-project -o requirements.txt
 	uv export -q --frozen --no-header --no-annotate --no-emit-project -o requirements/dev.txt
 	printf 'pyspark==$(SPARK_VERSION)\npyarrow>=26.0.1\npandas>=3.1.1\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.txt - -o requirements/spark.txt
+	printf 'pyspark==$(OLDER_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/spark35.txt
 	printf 'pyspark==$(PARITY_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/parity.txt
 	printf 'atheris==3.0.0\n' | uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/fuzz.txt
 	for extra in embeddings cloud kafka postgres llm redis otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done

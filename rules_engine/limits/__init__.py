@@ -138,6 +138,7 @@ class ExecutorLimits:
 
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 2_000
+    stream_gap_min_ms: int = 1_000  # shorter pauses of a stream are its log and commit, tenths of a second a batch
     driver_cold_startup_ratio: float = 0.3  # … on a slow or busy machine for longer: it took so much of the start-up
     driver_cold_max_ms: int = 10_000
     driver_cold_ms: int = 1_600  # planning the first query loads Spark's classes once, whatever the program does …

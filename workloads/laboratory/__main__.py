@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from spark_copilot.workloads.laboratory.catalog import SCENARIOS
+from spark_copilot.workloads.laboratory.catalog import OLDER, SCENARIOS
 from spark_copilot.workloads.laboratory.scenario import Scenario
 from spark_copilot.workloads.laboratory.size_jobs import SIZES
 
@@ -101,6 +101,7 @@ def main() -> int:
     parser.add_argument(
         "--sizes", action="store_true", help="run the applications of the what-if benchmark instead, each on 1, 2, 4 and 8 executors"
     )
+    parser.add_argument("--older", metavar="SUFFIX", help="run those that also run on an older Spark, and append this to their names")
     parser.add_argument("--list", action="store_true", help="name the scenarios and stop")
     parser.add_argument("--missing", action="store_true", help="only those whose log is not there yet")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -122,12 +123,17 @@ def main() -> int:
     index_file = out / "runs.json"
     index = json.loads(index_file.read_text()) if index_file.exists() and not args.samples else {}
     broken = 0
-    for name in args.names or (SAMPLES if args.samples else SIZES if args.sizes else SCENARIOS):
-        if args.missing and (out / f"{name}.zstd").exists():
+    for name in args.names or (SAMPLES if args.samples else SIZES if args.sizes else OLDER if args.older else SCENARIOS):
+        if args.missing and (out / f"{name}{args.older or ''}.zstd").exists():
             continue
         print(f"running {name}", file=sys.stderr, flush=True)
         try:
-            index[name] = run(RUNNABLE[name], out)
+            made = run(RUNNABLE[name], out)
+            if args.older:
+                (out / f"{name}.zstd").rename(out / f"{name}{args.older}.zstd")
+                # Pairs are measured on one version only.
+                made["mends"] = None
+            index[f"{name}{args.older or ''}"] = made
         except subprocess.SubprocessError as error:
             broken += 1
             print(f"  failed: {error}", file=sys.stderr)

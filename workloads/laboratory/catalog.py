@@ -216,4 +216,30 @@ _ALL = (
     Scenario("delta-append", "lookalike", delta.append_and_report, prepare=delta.write_compact, conf=DELTA),
 )
 
+OLDER = (
+    "hot-key",
+    "skewed-join",
+    "row-udf",
+    "global-window",
+    "nested-loop",
+    "sorted-small-side",
+    "exploding-join",
+    "again-and-again",
+    "many-files",
+    "sprayed-files",
+    "big-sort",
+    "fetch-everything",
+    "every-day",
+    "one-gz",
+    "lost-executor",
+    "flaky-tasks",
+    "json-in-python",
+    "star-report",
+    "healthy-report",
+    "endless-state",
+    "default-crumbs",
+    "null-keys",
+)
+"""What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
+
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
