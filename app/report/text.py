@@ -5,6 +5,7 @@ from io import StringIO
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule as Line
+from rich.table import Table
 from rich.text import Text
 
 from spark_copilot.app.report.plain import shown
@@ -142,8 +143,12 @@ def _finding(number: int, finding: Finding, report: Report) -> Group:
     measured = record_of(finding, report)
     if measured:
         rows.append(("record", measured))
-    lines = [Padding(Text.assemble((f"{label:<7}", "dim"), text), (0, 0, 0, 3)) for label, text in rows]
-    return Group(head, *lines)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=6, style="dim")
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(label, Text(text))
+    return Group(head, Padding(grid, (0, 0, 0, 3)))
 
 
 def record_of(finding: Finding, report: Report) -> str:
