@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from spark_copilot.app.cli.main import run
@@ -190,3 +191,14 @@ def test_budgets_of_a_run(options: list[str], code: int, said: str, capsys: pyte
     assert run(["gate", sample, "--isolated", *options]) == code
     out, err = capsys.readouterr()
     assert said in out + err
+
+
+def test_sarif_keeps_the_official_schema(dev_cases: Path) -> None:
+    schema = json.loads((Path(__file__).parents[2] / "data" / "sarif" / "sarif-schema-2.1.0.json").read_text())
+    validator = jsonschema.Draft4Validator(schema)
+    texts = {str(p.relative_to(dev_cases)): p.read_text(errors="replace") for p in sorted(dev_cases.rglob("*")) if p.is_file()}
+    texts["a b/spark-defaults.conf"] = "spark.executors.memory 8g\nspark.executor.memory 4\n"
+    sarif = json.loads(gate_sarif.render(gate_texts(texts)))
+    assert len(sarif["runs"][0]["results"]) > 50
+    assert [error.message for error in validator.iter_errors(sarif)] == []
+    assert [e.message for e in validator.iter_errors({**sarif, "version": "1.0.0"})]
