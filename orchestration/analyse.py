@@ -1,15 +1,16 @@
 """The main use case: an event log in, a report out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spark_copilot.agents.state import Context, State
 from spark_copilot.connectors.eventlog import read_run, read_runs
 from spark_copilot.ml.cost import Pricing
+from spark_copilot.ml.feature_builder import HistoryRow, history_row
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.orchestration.graph_builder import build_graph
-from spark_copilot.orchestration.report_builder import build_report
+from spark_copilot.orchestration.report_builder import build_report, job_name
 from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Report
@@ -19,12 +20,16 @@ from spark_copilot.rules_engine.rule import AnyRule
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), and the price list by name or file (None: no money)."""
+    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), the price list by name or file (None: no money),
+    earlier runs for the prediction (those of other jobs, and later ones, do not count), and who hears why they give none.
+    """
 
     limits: Limits = field(default_factory=Limits)
     rules: tuple[AnyRule, ...] = RULES
     progress: Callable[[str], None] | None = None
     pricing: str | None = None
+    history: Sequence[HistoryRow] = ()
+    unpredicted: Callable[[str], None] | None = None
 
 
 def analyse_run(run: AppRun, options: Options | None = None) -> Report:
@@ -32,9 +37,17 @@ def analyse_run(run: AppRun, options: Options | None = None) -> Report:
     options = options or Options()
     simulator = Simulator(run)
     pricing = Pricing.of(options.pricing, run) if options.pricing else None
-    context = Context(run=run, simulator=simulator, limits=options.limits, rules=options.rules, progress=options.progress, pricing=pricing)
+    context = Context(
+        run=run, simulator=simulator, limits=options.limits, rules=options.rules, progress=options.progress, pricing=pricing,
+        history=options.history, job=job_name(run.app.name), unpredicted=options.unpredicted,
+    )  # fmt: skip
     state: State = build_graph().invoke(State(), context=context)
     return build_report(run, state)
+
+
+def row_of(run: AppRun) -> HistoryRow:
+    """The run as it stands in the history of its job."""
+    return history_row(run, job_name(run.app.name))
 
 
 def analyse(path: str | Path, options: Options | None = None, *, reading: Callable[[int], None] | None = None) -> Iterator[Report]:
