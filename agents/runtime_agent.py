@@ -7,10 +7,11 @@ from langgraph.runtime import Runtime
 from spark_copilot.agents.fold import fold
 from spark_copilot.agents.observe import heard, observe
 from spark_copilot.agents.state import Context, State
+from spark_copilot.ml.feature_builder import history_row
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.ml.simulator.path import critical_path
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Change, Confidence, Evidence, Finding, Observation, Saving, Severity
+from spark_copilot.rules_engine.findings import Change, Confidence, Evidence, Finding, Observation, Prediction, Saving, Severity
 from spark_copilot.rules_engine.limits import PricingLimits
 from spark_copilot.rules_engine.record import records
 from spark_copilot.rules_engine.rules.spark_config_rules import TITLES
@@ -34,7 +35,7 @@ _ESTIMATED = frozenset(
 
 
 def runtime(state: State, runtime: Runtime[Context]) -> State:
-    """Reads `observed` of the agents before it; writes `findings`, the facts of time, and what its own rules say."""
+    """Reads `observed` of the agents before it; writes `findings`, the facts of time, what its own rules say, and what the run's history `expected`."""
     context = runtime.context
     update = observe(context, "memory", "shuffle", "executors", "failures", "streaming", "settings")
     titles = {r.code: r.title for r in context.rules}
@@ -48,8 +49,21 @@ def runtime(state: State, runtime: Runtime[Context]) -> State:
         "sizing": [s.to_json() for s in recommended_sizes(context.run, context.preserve, context.enforce)],
         "record": {code: records()[code]._asdict() for code in sorted({f.code for f in findings}) if code in records()},
     }
+    update["expected"] = expected(context)
     heard(context, "runtime")
     return update
+
+
+def expected(context: Context) -> Prediction | None:
+    """What earlier runs of the job say of this one; None without a history that suffices."""
+    if not context.history:
+        return None
+    from spark_copilot.ml.run_history import predicted  # loads scipy and scikit-learn, which a run without history does not need
+
+    outcome = predicted(history_row(context.run, context.job), context.history)
+    if outcome.prediction is None and context.unpredicted is not None:
+        context.unpredicted(outcome.reason)
+    return outcome.prediction
 
 
 def price(

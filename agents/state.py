@@ -6,9 +6,20 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
 from spark_copilot.ml.cost import Pricing, saving_cost
+from spark_copilot.ml.feature_builder import HistoryRow
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import CostReport, Failed, Finding, NotComputable, Observation, Recommendation, Remedy, Saving
+from spark_copilot.rules_engine.findings import (
+    CostReport,
+    Failed,
+    Finding,
+    NotComputable,
+    Observation,
+    Prediction,
+    Recommendation,
+    Remedy,
+    Saving,
+)
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rule import AnyRule
 
@@ -23,7 +34,7 @@ class State(TypedDict, total=False):
 
     `observed`, `ran`, `not_computable`, `failed`, `notes`: several agents append, side by side. `findings`: priced by runtime, then replaced by
     cost (money) and reason (sources); nothing is added or dropped after runtime. `facts`: one dict, each agent its own keys.
-    `money`: the cost of the run, None without a price list.
+    `money`: the cost of the run, None without a price list. `expected`: what its history says, None without enough of it.
     """
 
     observed: Annotated[list[Observation], operator.add]
@@ -34,12 +45,14 @@ class State(TypedDict, total=False):
     facts: Annotated[dict[str, Any], merged]
     findings: list[Finding]
     money: CostReport | None
+    expected: Prediction | None
     recommendations: list[Recommendation]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every node may use: the run, its replay, the thresholds and the rules; prices where the caller chose a list;
+    """What every node may use: the run, its replay, the thresholds and the rules; prices where the caller chose a list; earlier runs of the job where
+    there are any;
     settings the user fixed (`preserve` as they are, `enforce` to these values), which nothing proposes to change. `progress` hears each node's name as it ends."""
 
     run: AppRun
@@ -50,6 +63,11 @@ class Context:
     pricing: Pricing | None = None
     preserve: frozenset[str] = frozenset()
     enforce: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[HistoryRow] = ()
+    job: str = ""
+    """The job's name as the report states it, by which rows of `history` are this job's."""
+    unpredicted: Callable[[str], None] | None = None
+    """Hears why a history gives no prediction."""
 
     def price(self, remedies: Sequence[Remedy]) -> Saving:
         """What these remedies bring together: time by replay, money where there are prices."""

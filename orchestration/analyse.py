@@ -1,15 +1,16 @@
 """The main use case: an event log in, a report out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spark_copilot.agents.state import Context, State
 from spark_copilot.connectors.eventlog import read_run, read_runs
 from spark_copilot.ml.cost import Pricing
+from spark_copilot.ml.feature_builder import HistoryRow, history_row
 from spark_copilot.ml.simulator import Simulator
 from spark_copilot.orchestration.graph_builder import build_graph
-from spark_copilot.orchestration.report_builder import build_report
+from spark_copilot.orchestration.report_builder import build_report, job_name
 from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.rules_engine.facts import AppRun
@@ -20,8 +21,10 @@ from spark_copilot.rules_engine.rule import AnyRule
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), the price list by name or file (None: no money), and
-    settings that stay as they are (`preserve`) or get one value whatever is found (`enforce`)."""
+    """How to analyse: thresholds, rules, who hears of progress (an agent's name as it ends), the price list by name or file (None: no money),
+    settings that stay as they are (`preserve`) or get one value whatever is found (`enforce`), earlier runs for the prediction (those of other jobs,
+    and later ones, do not count), and who hears why they give none.
+    """
 
     limits: Limits = field(default_factory=Limits)
     rules: tuple[AnyRule, ...] = RULES
@@ -29,6 +32,8 @@ class Options:
     pricing: str | None = None
     preserve: frozenset[str] = frozenset()
     enforce: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[HistoryRow] = ()
+    unpredicted: Callable[[str], None] | None = None
 
 
 def analyse_run(run: AppRun, options: Options | None = None) -> Report:
@@ -45,6 +50,9 @@ def analyse_run(run: AppRun, options: Options | None = None) -> Report:
         pricing=pricing,
         preserve=options.preserve,
         enforce=options.enforce,
+        history=options.history,
+        job=job_name(run.app.name),
+        unpredicted=options.unpredicted,
     )
     state: State = build_graph().invoke(State(), context=context)
     return build_report(run, state)
@@ -64,6 +72,11 @@ def usable(pricing: str | None, run: AppRun) -> str | None:
         return pricing if pricing is not None and Pricing.of(pricing, run) else None
     except CopilotError:
         return None
+
+
+def row_of(run: AppRun) -> HistoryRow:
+    """The run as it stands in the history of its job."""
+    return history_row(run, job_name(run.app.name))
 
 
 def analyse(path: str | Path, options: Options | None = None, *, reading: Callable[[int], None] | None = None) -> Iterator[Report]:

@@ -28,6 +28,7 @@ def build_report(run: AppRun, state: State) -> Report:
         failed=tuple(sorted(state.get("failed", []), key=lambda f: f.code)),
         facts=dict(sorted(state.get("facts", {}).items())),
         plan=plan,
+        prediction=state.get("expected"),
         cost=state.get("money"),
     )
 

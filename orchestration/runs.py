@@ -100,7 +100,7 @@ class LogRuns:
     def _places(self) -> dict[str, _Place]:
         with self._lock:
             found: dict[str, _Place] = {}
-            for log in _logs(self._paths):
+            for log in logs_in(self._paths):
                 try:
                     stamp = _stamp(log)
                     head = self._heads.get(log)
@@ -173,7 +173,8 @@ def _handle(app: Application, taken: Iterable[str]) -> str:
     return made
 
 
-def _logs(paths: Sequence[Path]) -> Iterable[Path]:
+def logs_in(paths: Sequence[Path]) -> Iterable[Path]:
+    """The logs under these paths: a directory of logs gives its children, all else itself."""
     for path in paths:
         if path.is_dir() and not path.name.startswith(("eventlog_v2_", "eventLogs-")):
             try:

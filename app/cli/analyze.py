@@ -11,6 +11,9 @@ from spark_copilot.app.cli.output import write_whole
 from spark_copilot.rules_engine.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spark_copilot.ml.feature_builder import HistoryRow
     from spark_copilot.orchestration.analyse import Options
 
 FORMATS = ("text", "json", "md", "html", "trace")
@@ -37,6 +40,17 @@ def command(
             help="Money at this price list: NAME, NAME:MACHINE or FILE (docs/cost.md); default: SPARK_COPILOT_PRICING.", show_default=False
         ),
     ] = None,
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--history",
+            help="Logs of earlier runs of the job, or a directory of them: how long this one should have taken. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="The same from a model file that `train` wrote.", show_default=False)
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", help="Rules and limits of your own: a TOML file instead of the nearest one.", show_default=False),
@@ -56,16 +70,15 @@ def command(
         from spark_copilot.app.cli.watch import follow
 
         logs = [str(follow(logs[0]))]
+    options = _options(pricing, config, isolated, history or [], model)
     if emit is not None:
-        write_whole(emitted(logs, emit, _options(pricing, config, isolated)), output)
+        write_whole(emitted(logs, emit, options), output)
         return
-    write_whole(
-        analysed(logs, output_format, colour=output is None and sys.stdout.isatty(), options=_options(pricing, config, isolated)), output
-    )
+    write_whole(analysed(logs, output_format, colour=output is None and sys.stdout.isatty(), options=options), output)
 
 
-def _options(pricing: str | None, config: Path | None, isolated: bool) -> "Options":
-    """Rules and limits of the configuration, prices of the option or the settings."""
+def _options(pricing: str | None, config: Path | None, isolated: bool, history: list[Path], model: Path | None) -> "Options":
+    """Rules and limits of the configuration, prices of the option or the settings, earlier runs of the logs and the model named."""
     from spark_copilot.app.config import load
     from spark_copilot.orchestration.analyse import Options
     from spark_copilot.orchestration.extensions import find_configuration, load_extensions
@@ -79,7 +92,26 @@ def _options(pricing: str | None, config: Path | None, isolated: bool) -> "Optio
         pricing=pricing or load().pricing,
         preserve=extensions.preserve,
         enforce=extensions.enforce,
+        history=_rows(history, model),
+        unpredicted=lambda reason: print(f"no prediction: {reason}", file=sys.stderr),  # noqa: T201 - beside the report, not in it
     )
+
+
+def _rows(history: list[Path], model: Path | None) -> "Sequence[HistoryRow]":
+    rows: list[HistoryRow] = []
+    if model is not None:
+        from spark_copilot.orchestration.run_rows import load_rows
+
+        rows += load_rows(model)
+    if history:
+        from spark_copilot.app.cli.train import rows_of
+
+        rows += rows_of(history)
+        if not rows:
+            raise UsageError(
+                f"no run in {', '.join(map(str, history))}", hint="--history takes logs of earlier runs, or a directory of them"
+            )
+    return rows
 
 
 def chosen(logs: list[str], latest: bool) -> list[str]:

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("analyze", "Analyse event logs: what the run did, what is wrong, what each fix is worth."),
     "whatif": ("whatif", "Replay a run under other sizes, settings, or with findings mended."),
     "compare": ("compare", "Compare two runs: where the difference comes from, and whether it is noise."),
+    "train": ("train", "Learn from the logs of a job's runs how long it takes: a model file for analyze --model."),
     "explain": ("explain", "Print a rule's page."),
     "ask": ("ask", "Answer a question about Spark, or about a run, with sources."),
     "chat": ("chat", "Talk about runs and Spark; also with one question a line from a pipe."),

@@ -6,7 +6,7 @@ import numpy as np
 
 from spark_copilot.app.report.plain import shown
 from spark_copilot.app.report.steps import steps, stop_after
-from spark_copilot.app.report.text import copyable, cost_line, order, place_of, record_of, saving_of
+from spark_copilot.app.report.text import copyable, cost_line, order, place_of, prediction_line, record_of, saving_of
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Finding, Report
 from spark_copilot.rules_engine.profile import profile
@@ -77,8 +77,9 @@ def _clock(report: Report) -> str:
             )
             words.append(f"{name} {show_ms(clock[key])} ({width / 10:.0f} %)")
             x += width
-    money = f"<br>{_text(cost_line(report.cost))}" if report.cost is not None else ""
-    return f'<figure><svg viewBox="0 0 1000 26" role="img" aria-label="where the time went">{"".join(bars)}</svg><figcaption>{", ".join(words)}{money}</figcaption></figure>'
+    below = f"<br>{_text(cost_line(report.cost))}" if report.cost is not None else ""
+    below += f"<br>{_text(prediction_line(report.prediction))}" if report.prediction is not None else ""
+    return f'<figure><svg viewBox="0 0 1000 26" role="img" aria-label="where the time went">{"".join(bars)}</svg><figcaption>{", ".join(words)}{below}</figcaption></figure>'
 
 
 def _timeline(run: AppRun) -> str:

@@ -4,7 +4,7 @@ import re
 
 from spark_copilot.app.report.plain import shown
 from spark_copilot.app.report.steps import steps, stop_after
-from spark_copilot.app.report.text import copyable, cost_line, order, place_of, record_of, saving_of
+from spark_copilot.app.report.text import copyable, cost_line, order, place_of, prediction_line, record_of, saving_of
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.rules_engine.units import show_ms
 
@@ -35,6 +35,8 @@ def render(report: Report) -> str:
         lines.append("")
     if report.cost is not None:
         lines += [cost_line(report.cost), ""]
+    if report.prediction is not None:
+        lines += [escaped(prediction_line(report.prediction)), ""]
     if report.data_quality.status != "complete":
         lines += [f"The log is {report.data_quality.status}: {escaped('; '.join(report.data_quality.reasons[:5]))}", ""]
     for number, finding in enumerate(report.findings, 1):

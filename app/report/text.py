@@ -10,7 +10,7 @@ from rich.text import Text
 
 from spark_copilot.app.report.plain import shown
 from spark_copilot.app.report.steps import Step, steps, stop_after
-from spark_copilot.rules_engine.findings import Change, CostReport, Finding, Report, Saving, Severity
+from spark_copilot.rules_engine.findings import Change, CostReport, Finding, Prediction, Report, Saving, Severity
 from spark_copilot.rules_engine.record import Record
 from spark_copilot.rules_engine.units import show_money, show_ms
 
@@ -78,6 +78,8 @@ def _clock(report: Report) -> Text:
         line += f"\ncore time: {100 * core['used'] / held:.0f} % used, {100 * core['idle'] / held:.0f} % idle, {100 * core['failed'] / held:.0f} % lost"
     if report.cost is not None:
         line += f"\n{cost_line(report.cost)}"
+    if report.prediction is not None:
+        line += f"\n{prediction_line(report.prediction)}"
     return Text(line)
 
 
@@ -85,6 +87,14 @@ def cost_line(cost: CostReport) -> str:
     """What the run cost and what of it bought nothing, in one line."""
     parts = [f"{name} {100 * value / max(cost.total, 1e-12):.0f} %" for name, value in cost.by.items() if value > 0]
     return f"cost: {show_money(cost.total, cost.currency)} at prices of {cost.price_date}, {show_money(cost.wasted, cost.currency)} of it for nothing ({', '.join(parts)})"
+
+
+def prediction_line(prediction: Prediction) -> str:
+    """What earlier runs of the job expect, and how this one stands to it, in one line."""
+    wall = prediction.wall_ms
+    said = f"; this run is {prediction.drift}" if prediction.drift else ""
+    runs = f"{prediction.runs_used} earlier runs of the job"
+    return f"expected by {runs}: {show_ms(wall.mid)}, between {show_ms(wall.low)} and {show_ms(wall.high)}{said}"
 
 
 def _quality(report: Report) -> Text:
