@@ -13,10 +13,14 @@ import resource
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from spark_copilot.ml.feature_builder import HistoryRow
 
 PROGRESS_SECONDS = 0.3
 
@@ -35,13 +39,30 @@ class Task(BaseModel):
     memory_bytes: int
     cpu_seconds: int
     pricing: str | None = None
+    history: bool = False
+    """Whether whoever hands out the task answers `earlier` {job, before_ms} with a line of rows: JSON, a list."""
 
 
 class Channel:
-    """The way back to the worker: one line a message. Whatever else prints goes to standard error."""
+    """The way to the worker and back: one line a message. Whatever else prints goes to standard error."""
 
-    def __init__(self, out: IO[str]) -> None:
-        self._out, self._last = out, 0.0
+    def __init__(self, out: IO[str], lines: "queue.Queue[str] | None" = None) -> None:
+        self._out, self._last, self._lines = out, 0.0, lines
+
+    def earlier(self, row: "HistoryRow") -> "list[HistoryRow]":
+        """Runs of the same job that the worker knows; none where it does not answer as it should."""
+        import msgspec
+
+        from spark_copilot.ml.feature_builder import HistoryRow
+
+        if self._lines is None:
+            return []
+        self.say(earlier={"job": row.job, "before_ms": row.started_ms})
+        found = []
+        for item in json.loads(self._lines.get()):
+            with contextlib.suppress(msgspec.ValidationError):  # of another version of the program
+                found.append(msgspec.convert(item, HistoryRow))
+        return found
 
     def say(self, **message: Any) -> None:
         """One message."""
@@ -60,8 +81,8 @@ def main() -> NoReturn:
     """Do the tasks that come on standard input, one after the other, until it closes."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    channel = Channel(out)
     tasks: queue.Queue[str] = queue.Queue()
+    channel = Channel(out, tasks)
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     from spark_copilot.orchestration import analyse as _  # loaded while nothing is asked yet
 
@@ -110,7 +131,7 @@ def analyse(task: Task, channel: Channel) -> int:
     """Read, analyse and write; how many applications the log held."""
     from spark_copilot.connectors.eventlog import ReadLimits, read_runs
     from spark_copilot.connectors.run_tables import write_tables
-    from spark_copilot.orchestration.analyse import Options, analyse_run, usable
+    from spark_copilot.orchestration.analyse import Options, analyse_run, row_of, usable
 
     size = max(task.log.stat().st_size, 1)
     log = task.out / "in" / task.name  # under the client's name, since messages about the log name it
@@ -120,10 +141,16 @@ def analyse(task: Task, channel: Channel) -> int:
     number = 0
     for run in read_runs(log, limits=limits, progress=lambda taken: channel.share(taken / size), detail=task.detail):
         channel.say(stage="parsed", application=number, tasks=len(run.tasks))
-        options = Options(progress=lambda agent: channel.say(stage="analysing", agent=agent), pricing=usable(task.pricing, run))
+        row = row_of(run)
+        options = Options(
+            progress=lambda agent: channel.say(stage="analysing", agent=agent),
+            pricing=usable(task.pricing, run),
+            history=channel.earlier(row) if task.history else (),
+        )
         text = analyse_run(run, options).model_dump_json(by_alias=True)
         write_tables(run, task.out / str(number))
         (task.out / f"{number}.json").write_text(text, encoding="utf-8")
+        (task.out / f"{number}.row.json").write_text(json.dumps(asdict(row)), encoding="ascii")
         number += 1
     if task.keep_redacted:
         from spark_copilot.orchestration.redacted_log import write_redacted

@@ -1,5 +1,6 @@
 """The worker: claims jobs, has each analysed in a process of its own, and stores what comes out, once."""
 
+import json
 import logging
 import os
 import random
@@ -20,6 +21,7 @@ from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.storage.job_queue import Claim, JobQueue
 from spark_copilot.storage.metadata_repository import Analysed, MetadataRepository
+from spark_copilot.storage.metrics_repository import MetricsRepository
 from spark_copilot.storage.upload_repository import UploadRepository
 
 log = logging.getLogger(__name__)
@@ -212,6 +214,9 @@ class Worker:
         for message in one.analyst.ask(task):
             if "done" in message or "error" in message:
                 return message
+            if "earlier" in message:
+                one.analyst.answer(self._earlier(one.claim, message["earlier"]))
+                continue
             name = str(message.pop("stage", "working"))
             one.unsaid.append((name, message))
             if time.monotonic() - written >= PROGRESS_SECONDS:
@@ -219,6 +224,15 @@ class Worker:
                 self._hold(one, _progress(name, message), tuple(one.unsaid))
                 one.unsaid.clear()
         return None
+
+    def _earlier(self, claim: Claim, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """The tenant's earlier runs of a job. A prediction is not worth failing an analysis for."""
+        try:
+            metrics = MetricsRepository(self.repository.database)
+            return metrics.history_rows(claim.tenant, str(asked["job"]), before_ms=int(asked["before_ms"]))
+        except CopilotError:
+            log.exception("no history for run %s", claim.run_id)
+            return []
 
     def _task(self, claim: Claim, folder: Path) -> Task | None:
         if claim.original is None or not (path := self.files.path(claim.original)).is_file():
@@ -228,7 +242,7 @@ class Worker:
             log=path.resolve(), name=safe_name(run.filename), out=folder, detail=path.stat().st_size <= MAX_DETAIL_BYTES,
             keep_redacted=self.settings.keep_originals, max_decompressed_bytes=self.settings.max_decompressed_bytes,
             memory_bytes=self.settings.analysis_memory_bytes, cpu_seconds=self.settings.analysis_cpu_seconds,
-            pricing=self.settings.pricing,
+            pricing=self.settings.pricing, history=True,
         )  # fmt: skip
 
     def _outcome(self, one: _Active, folder: Path, last: dict[str, Any] | None) -> None:
@@ -263,6 +277,7 @@ class Worker:
     def _store(self, one: _Active, folder: Path, count: int) -> None:
         claim = one.claim
         texts = [(folder / f"{number}.json").read_bytes() for number in range(count)]
+        rows = [json.loads((folder / f"{number}.row.json").read_bytes()) for number in range(count)]
         reports = [Report.model_validate_json(text) for text in texts]
         results = self.files.results(claim.run_id, claim.token)
         shutil.rmtree(results, ignore_errors=True)
@@ -270,7 +285,7 @@ class Worker:
         kept = self.files.kept(results)
         redacted = results / "original.zstd"
         original = self.files.kept(redacted) if redacted.is_file() else None
-        made = Analysed(reports, texts, kept, self.analyser, original)
+        made = Analysed(reports, texts, kept, self.analyser, original, rows)
         before = self.repository.run(claim.tenant, claim.run_id).results
         if self.queue.finish(claim, lambda session: self.repository.store(session, claim, made), tuple(one.unsaid)):
             self.files.remove(claim.original)

@@ -64,6 +64,8 @@ class Analysed:
     results: str
     analyser: str
     original: str | None
+    rows: Sequence[dict[str, Any] | None] = ()
+    """What prediction reads of each application; none where the analysis left none."""
 
 
 class MetadataRepository:
@@ -208,7 +210,7 @@ class MetadataRepository:
             )  # fmt: skip
             session.flush()
             session.add_all(_findings(claim, number, report))
-            session.add(_metrics(claim, number, report))
+            session.add(_metrics(claim, number, report, made.rows[number] if number < len(made.rows) else None))
             session.add_all(_tables(claim, number, report, now))
         first = made.reports[0].application
         run = session.get_one(Run, claim.run_id)
@@ -329,14 +331,14 @@ def _findings(claim: Claim, number: int, report: Report) -> list[FindingRow]:
     ]  # fmt: skip
 
 
-def _metrics(claim: Claim, number: int, report: Report) -> RunMetrics:
+def _metrics(claim: Claim, number: int, report: Report, row: dict[str, Any] | None) -> RunMetrics:
     a, core = report.application, report.facts.get("core_ms") or {}
     savings = [f.saving.wall_ms.mid for f in report.findings if f.saving is not None]
     return RunMetrics(
         run_id=claim.run_id, number=number, tenant=claim.tenant, job=a.job[:MAX_INDEXED], app_id=a.id, attempt=a.attempt,
         complete=a.complete, started_ms=_whole(a.started_ms), wall_ms=_whole(a.duration_ms), executors_max=a.executors_max,
         cores_max=a.cores_max, core_used_ms=_whole(core.get("used")), core_idle_ms=_whole(core.get("idle")),
-        core_failed_ms=_whole(core.get("failed")), findings=len(report.findings), saving_ms=round(max(savings, default=0)),
+        core_failed_ms=_whole(core.get("failed")), findings=len(report.findings), saving_ms=round(max(savings, default=0)), history_row=row,
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Figures of past runs: how the same job went before."""
 
+from typing import Any
+
 from sqlalchemy import select
 
 from spark_copilot.rules_engine.errors import NotFound
@@ -40,3 +42,15 @@ class MetricsRepository:
             wanted = wanted.where(RunMetrics.started_ms < before_ms)
         with self.database.read() as session:
             return list(session.scalars(wanted))
+
+    def history_rows(self, tenant: str, job: str, *, before_ms: int, limit: int = 200) -> list[dict[str, Any]]:
+        """What prediction reads of the last complete runs of a job that started before a time."""
+        wanted = (
+            select(RunMetrics.history_row)
+            .where(RunMetrics.tenant == tenant, RunMetrics.job == job[:MAX_INDEXED], RunMetrics.complete)
+            .where(RunMetrics.started_ms < max(min(before_ms, 2**63 - 1), -(2**63)), RunMetrics.history_row.is_not(None))
+            .order_by(RunMetrics.started_ms.desc(), RunMetrics.run_id, RunMetrics.number)
+            .limit(limit)
+        )
+        with self.database.read() as session:
+            return [row for row in session.scalars(wanted) if row is not None]

@@ -167,6 +167,8 @@ class RunMetrics(Base):
     findings: Mapped[int]
     saving_ms: Mapped[int]
     """The largest single saving: what can come back at least."""
+    history_row: Mapped[dict[str, Any] | None]
+    """The run as prediction reads it; None for runs of before there was one."""
 
 
 class TableSeen(Base):
