@@ -14,9 +14,11 @@ def command(
     out: Annotated[Path, typer.Argument(help="Where the scrubbed log goes; must not be there yet.")],
 ) -> None:
     """Hosts, users, names, paths and literals are replaced, each by the same word everywhere; the findings and their figures stay the same."""
+    from spark_copilot.app.config import load
+    from spark_copilot.app.wiring import limits_of
     from spark_copilot.orchestration.scrub import scrub_log
 
     if out.exists():
         raise UsageError(f"{out} is there already", hint="name a new file")
-    lines = scrub_log(log, out)
+    lines = scrub_log(log, out, limits=limits_of(load()))
     print(f"{lines:,} lines written to {out}; look through it before you share it", file=sys.stderr)  # noqa: T201 - a note, not data

@@ -1,19 +1,31 @@
 """A scrubbed log has the same figures and none of the names."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spark_copilot.app.cli.main import run
 from spark_copilot.connectors.eventlog import read_run
+from spark_copilot.orchestration.analyse import analyze
 from spark_copilot.orchestration.scrub import BROKEN, Scrubber, scrub, scrub_log
 from spark_copilot.rules_engine.errors import NotAnEventLog
 from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.findings import Finding
 from spark_copilot.rules_engine.plans import walk
 from tests.connectors.test_run_tables import assert_same
 
-SAMPLE = Path(__file__).resolve().parents[1] / "data" / "eventlogs" / "codec-sample"
+DATA = Path(__file__).resolve().parents[1] / "data"
+SAMPLE = DATA / "eventlogs" / "codec-sample"
+SHIPPED = sorted((Path(__file__).resolve().parents[2] / "app" / "samples").glob("*.zstd"))
+VARIED = [
+    "crumbs", "every-day", "exploding-join", "failing-job", "few-files", "flaky-tasks", "greedy-task", "grouped-hot-key", "huge-broadcast",
+    "late-batches", "lost-executor", "slow-executor",
+]  # fmt: skip
+"""Tables and columns, failures, streaming, a cluster that loses an executor."""
+_NUMBER = re.compile(r"(?<![\w.\-])\d[\d.,]*(?![\w.\-])")
 
 
 def assert_same_figures(a: AppRun, b: AppRun) -> None:
@@ -30,6 +42,31 @@ def assert_same_figures(a: AppRun, b: AppRun) -> None:
         assert [n.name.split()[0] for n in walk(one.plan)] == [n.name.split()[0] for n in walk(other.plan)]
     numbers = {k: v for k, v in a.environment.spark.items() if v.isdigit() or v in ("true", "false")}
     assert numbers.items() <= b.environment.spark.items()
+
+
+def judged(finding: Finding) -> dict[str, Any]:
+    """A finding without the names that scrubbing replaces: of texts only the numbers stay."""
+    said: dict[str, Any] = finding.model_dump(mode="json", exclude={"key", "fingerprint", "because", "where", "changes"})
+    place = {name: type(value) if name in ("table", "call_site", "sql_description") else value for name, value in finding.where}
+    changes = [(c.kind, c.key, c.from_) if c.kind == "conf" else c.kind for c in finding.changes]
+    settings = [(c.to, c.text, c.stop_condition) for c in finding.changes if c.kind == "conf"]
+    key = finding.key if finding.where.short in finding.key and "table:" not in finding.key else finding.code
+    return said | {"place": place, "changes": changes, "settings": settings, "key": key, "because": _NUMBER.findall(finding.because)}
+
+
+@pytest.mark.parametrize("log", [*SHIPPED, *(DATA / "laboratory" / f"{name}.zstd" for name in VARIED)], ids=lambda log: log.stem)
+def test_the_findings_stay_the_same(tmp_path: Path, log: Path) -> None:
+    scrub_log(log, tmp_path / "out")
+    before, after = analyze(log), analyze(tmp_path / "out")
+    assert [judged(f) for f in after.findings] == [judged(f) for f in before.findings]
+    assert (after.facts["wall_clock"], after.failed) == (before.facts["wall_clock"], ())
+
+
+def test_the_logs_compared_have_findings() -> None:
+    """What is equal because it is empty shows nothing."""
+    assert {f.code for name in VARIED for f in analyze(DATA / "laboratory" / f"{name}.zstd").findings} >= {
+        "missing-partition-filter", "executor-lost", "job-failed", "task-failures", "data-skew", "batch-slower-than-trigger"
+    }  # fmt: skip
 
 
 def test_the_sample_keeps_its_figures(tmp_path: Path) -> None:
@@ -89,3 +126,10 @@ def test_what_is_no_log_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(NotAnEventLog):
         scrub_log(tmp_path / "x", tmp_path / "out")
     assert [child.name for child in tmp_path.iterdir()] == ["x"]
+
+
+def test_the_setting_bounds_what_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SPARK_COPILOT_MAX_DECOMPRESSED_BYTES", "1000")
+    assert run(["scrub", str(SHIPPED[0]), str(tmp_path / "out")]) == 3
+    assert "bytes come out of" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
