@@ -4,25 +4,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
 
 from spark_copilot.app.api import analyze, errors, event_logs, feedback, gate, knowledge, partition, replays, reports, runs, uploads
 from spark_copilot.app.api.caller import caller
 from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
 from spark_copilot.app.service import Service
+from spark_copilot.app.watch import health
+from spark_copilot.app.watch.middleware import Watched
 from spark_copilot.app.wiring import cache_of, limits_of, place_of
-
-
-class Health(BaseModel):
-    """The server is up."""
-
-    status: Literal["ok"] = "ok"
-    version: str
 
 
 def create_app(settings: Settings | None = None, log_dir: Path | None = None, *, warm: bool = False) -> FastAPI:
@@ -43,6 +36,13 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
 
     app = FastAPI(
         lifespan=lifespan,
+        telemetry={
+            "tracing": False,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+        },  # holds queries, messages
         title="Spark Intelligence Copilot",
         version=release,
         summary="Hand it a Spark event log: it says what is wrong, what each fix is worth, and what to change.",
@@ -58,10 +58,6 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
         app.include_router(pure.router(), dependencies=[Depends(caller)])
     app.include_router(knowledge.router(place_of(settings), store), dependencies=[Depends(caller)])
     app.include_router(monitoring_router(store), prefix="/api/v1", dependencies=[Depends(caller)])
-
-    @app.get("/health", tags=["health"])
-    def health() -> Health:
-        """Whether the server answers."""
-        return Health(version=release)
-
+    app.include_router(health.router(service, release))
+    app.add_middleware(Watched)
     return app
