@@ -48,6 +48,7 @@ class Channel:
 
     def __init__(self, out: IO[str], lines: "queue.Queue[str] | None" = None) -> None:
         self._out, self._last, self._lines = out, 0.0, lines
+        self._lock = threading.Lock()
 
     def earlier(self, row: "HistoryRow") -> "list[HistoryRow]":
         """Runs of the same job that the worker knows; none where it does not answer as it should."""
@@ -66,8 +67,9 @@ class Channel:
 
     def say(self, **message: Any) -> None:
         """One message."""
-        self._out.write(json.dumps(message) + "\n")
-        self._out.flush()
+        with self._lock:  # agents run side by side
+            self._out.write(json.dumps(message) + "\n")
+            self._out.flush()
 
     def share(self, share: float) -> None:
         """How much of the log is read; often asked, seldom said."""
@@ -84,13 +86,16 @@ def main() -> NoReturn:
     tasks: queue.Queue[str] = queue.Queue()
     channel = Channel(out, tasks)
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    from spark_copilot.connectors import tracing
     from spark_copilot.orchestration import analyse as _  # loaded while nothing is asked yet
 
     del _
     while True:
         task = Task.model_validate_json(tasks.get())
         limit(task)
-        channel.say(**outcome(task, channel), mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+        with tracing.reporting(lambda span: channel.say(span=span)):
+            last = outcome(task, channel)
+        channel.say(**last, mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 
 
 def outcome(task: Task, channel: Channel) -> dict[str, Any]:
@@ -129,6 +134,7 @@ def limit(task: Task) -> None:
 
 def analyse(task: Task, channel: Channel) -> int:
     """Read, analyse and write; how many applications the log held."""
+    from spark_copilot.connectors import tracing
     from spark_copilot.connectors.eventlog import ReadLimits, read_runs
     from spark_copilot.connectors.run_tables import write_tables
     from spark_copilot.orchestration.analyse import Options, analyse_run, row_of, usable
@@ -139,7 +145,12 @@ def analyse(task: Task, channel: Channel) -> int:
     log.symlink_to(task.log)
     limits = ReadLimits(max_bytes=task.max_decompressed_bytes)
     number = 0
-    for run in read_runs(log, limits=limits, progress=lambda taken: channel.share(taken / size), detail=task.detail):
+    runs = read_runs(log, limits=limits, progress=lambda taken: channel.share(taken / size), detail=task.detail)
+    while True:
+        with tracing.span("read"):
+            run = next(runs, None)
+        if run is None:
+            break
         channel.say(stage="parsed", application=number, tasks=len(run.tasks))
         row = row_of(run)
         options = Options(
@@ -147,7 +158,8 @@ def analyse(task: Task, channel: Channel) -> int:
             pricing=usable(task.pricing, run),
             history=channel.earlier(row) if task.history else (),
         )
-        text = analyse_run(run, options).model_dump_json(by_alias=True)
+        with tracing.span("analyse", application=number, tasks=len(run.tasks)):
+            text = analyse_run(run, options).model_dump_json(by_alias=True)
         write_tables(run, task.out / str(number))
         (task.out / f"{number}.json").write_text(text, encoding="utf-8")
         (task.out / f"{number}.row.json").write_text(json.dumps(asdict(row)), encoding="ascii")

@@ -1,6 +1,7 @@
 """Settings: read once, in `wiring` or a command, from the environment (`SPARK_COPILOT_…`) and `.env`; lower layers get plain values."""
 
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, SecretStr
@@ -57,6 +58,12 @@ class Settings(BaseSettings):
     job_lease_seconds: float = Field(30.0, gt=0, description="A worker that is not heard of for this long has lost its jobs.")
     job_heartbeat_seconds: float = Field(10.0, gt=0, description="How often a worker says that it holds its jobs; well below the lease.")
     job_sweep_seconds: float = Field(10.0, gt=0, description="How often a worker looks for jobs that others have lost.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What `serve` and `worker` log, from this on.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Form of these logs on standard error; auto: lines for people on a terminal, JSON elsewhere."
+    )
+    metrics_port: NonNegativeInt | None = Field(None, description="Port of the Prometheus metrics; 0: any free one. Absent: none.")
+    metrics_host: str = Field("127.0.0.1", description="Address of that port. It has no access control: keep it inside.")
     cards_folder: Path | None = Field(None, description="A folder of your own topic cards; a card with the id of ours replaces it.")
     chroma_url: str | None = Field(
         None, description="A Chroma server for the index, shared by several replicas. Absent: a folder of the home."

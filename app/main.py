@@ -4,11 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
 
 from spark_copilot.app.api import analyze, chat, errors, event_logs, feedback, gate, knowledge, partition, replays, reports, runs, uploads
 from spark_copilot.app.api.caller import CallerDep, caller
@@ -16,14 +14,9 @@ from spark_copilot.app.api.known_runs import runs_of
 from spark_copilot.app.api.monitoring import AllRuns, HistoryStore, monitoring_router
 from spark_copilot.app.config import Settings, load
 from spark_copilot.app.service import Service
+from spark_copilot.app.watch import health
+from spark_copilot.app.watch.middleware import Watched
 from spark_copilot.app.wiring import cache_of, chat_later, limits_of, place_of
-
-
-class Health(BaseModel):
-    """The server is up."""
-
-    status: Literal["ok"] = "ok"
-    version: str
 
 
 def tenant(who: CallerDep) -> str:
@@ -49,6 +42,13 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
 
     app = FastAPI(
         lifespan=lifespan,
+        telemetry={
+            "tracing": False,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+        },  # holds queries, messages
         title="Spark Intelligence Copilot",
         version=release,
         summary="Hand it a Spark event log: it says what is wrong, what each fix is worth, and what to change.",
@@ -66,10 +66,6 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
     app.include_router(knowledge.router(place_of(settings), known(None)), dependencies=[Depends(caller)])
     app.include_router(chat.router(chat_later(settings, known(None)), tenant, known), dependencies=[Depends(caller)])
     app.include_router(monitoring_router(store), prefix="/api/v1", dependencies=[Depends(caller)])
-
-    @app.get("/health", tags=["health"])
-    def health() -> Health:
-        """Whether the server answers."""
-        return Health(version=release)
-
+    app.include_router(health.router(service, release))
+    app.add_middleware(Watched)
     return app

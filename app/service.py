@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from spark_copilot.app.config import Settings
 from spark_copilot.app.files import Files
+from spark_copilot.app.watch.metrics import Exporter
 from spark_copilot.app.worker import Worker
 from spark_copilot.storage import migrate
 from spark_copilot.storage.database import Database
@@ -24,6 +25,7 @@ class Service:
         self._lock = threading.RLock()
         self._worker: Worker | None = None
         self._database: Database | None = None
+        self._exporter: Exporter | None = None
         self.stopping = threading.Event()
 
     @property
@@ -62,11 +64,18 @@ class Service:
         return JobQueue(self.database, lease_ms=round(self.settings.job_lease_seconds * 1000))
 
     def start(self) -> None:
-        """Open the database and begin to work; once."""
+        """Open the database and begin to work, and the metrics' port; once."""
         with self._lock:
             if self._worker is None and not self.stopping.is_set() and self.work:
                 self._worker = Worker(self.settings, self.queue, self.repository, self.uploads, self.files, self.analyser)
                 self._worker.start(warm=self.warm)
+            if self._exporter is None and not self.stopping.is_set() and self.settings.metrics_port is not None:
+                self._exporter = Exporter(self, self.settings.metrics_host, self.settings.metrics_port)
+
+    @property
+    def working(self) -> bool:
+        """Whether a worker of this process takes jobs."""
+        return self._worker is not None and self._worker.alive
 
     def wake(self) -> None:
         """There is a new job."""
@@ -79,6 +88,9 @@ class Service:
         self.stopping.set()
         with self._lock:
             worker, self._worker = self._worker, None
+            exporter, self._exporter = self._exporter, None
+        if exporter is not None:
+            exporter.stop()
         if worker is not None:
             worker.stop(grace_seconds=grace_seconds)
         if self._database is not None:

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from spark_copilot.app.analysis_process import Task
 from spark_copilot.app.analyst import Analyst
 from spark_copilot.app.config import Settings
 from spark_copilot.app.files import Files, safe_name
+from spark_copilot.app.watch.metrics import ANALYSES, PHASE_SECONDS
+from spark_copilot.connectors import tracing
 from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.storage.job_queue import Claim, JobQueue
@@ -46,6 +50,9 @@ class _Active:
     """Events that are not stored yet."""
     ended: str = ""
     """Why the process was ended from here."""
+    outcome: str = "lost"
+    """done, failed, again (another attempt may do better), released, or lost."""
+    error: str = ""
 
 
 class Worker:
@@ -77,6 +84,11 @@ class Worker:
             self._idle.append(Analyst())
         self._thread = threading.Thread(target=self._loop, name="worker", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it goes on looking for work."""
+        return self._thread is not None and self._thread.is_alive() and not self._stopping.is_set()
 
     def wake(self) -> None:
         """There is work: look now."""
@@ -175,6 +187,21 @@ class Worker:
         thread.start()
 
     def _run(self, one: _Active) -> None:
+        claim = one.claim
+        with (
+            structlog.contextvars.bound_contextvars(run_id=claim.run_id, tenant=claim.tenant, attempt=claim.attempt),
+            tracing.span("analysis", kind="consumer", parent=claim.traceparent, run_id=claim.run_id, attempt=claim.attempt) as span,
+        ):
+            log.info("analysis begins")
+            self._work(one)
+            seconds = round(time.monotonic() - one.began, 3)
+            log.info("analysis ends", extra={"outcome": one.outcome, "code": one.error or None, "seconds": seconds})
+            ANALYSES.labels(one.outcome).inc()
+            span.set(outcome=one.outcome)
+            if one.error:
+                span.fail(one.error)
+
+    def _work(self, one: _Active) -> None:
         folder: Path | None = None
         last: dict[str, Any] | None = None
         try:
@@ -184,6 +211,7 @@ class Worker:
         except Exception as error:  # the thread's edge: the job must not be left hanging until its lease ends
             log.exception("job %s", one.claim.job_id)
             detail = "the results could not be stored"
+            one.outcome, one.error = "again", "storage-failed"
             try:
                 self.queue.fail(one.claim, {"code": "storage-failed", "detail": detail, "because": type(error).__name__}, final=False)
             except CopilotError:
@@ -211,7 +239,12 @@ class Worker:
             error = {"code": "log-gone", "detail": "the uploaded log is not there any more", "hint": "upload it again"}
             return {"error": error, "final": True}
         written = 0.0
+        parent = tracing.current()
         for message in one.analyst.ask(task):
+            if "span" in message:
+                tracing.replay(message["span"], parent)
+                _timed(message["span"])
+                continue
             if "done" in message or "error" in message:
                 return message
             if "earlier" in message:
@@ -253,9 +286,10 @@ class Worker:
             self._store(one, folder, int(last["done"]))
             return
         if last is not None:
-            self._fail(claim, last["error"], final=bool(last.get("final")))
+            self._fail(one, last["error"], final=bool(last.get("final")))
             return
         if one.ended == "stopping":
+            one.outcome = "released"
             self.queue.release(claim)
             return
         if one.ended == "time" or one.analyst.status == -24:  # SIGXCPU
@@ -264,17 +298,23 @@ class Worker:
                 "detail": "the analysis took longer than it may",
                 "hint": "SPARK_COPILOT_ANALYSIS_WALL_SECONDS and _CPU_SECONDS raise the limits",
             }
-            self._fail(claim, error, final=True)
+            self._fail(one, error, final=True)
             return
         log.error("the analysis of run %s ended with status %s: %s", claim.run_id, one.analyst.status, one.analyst.said[-2000:])
         detail = f"the process that analysed the log ended with status {one.analyst.status}"
-        self._fail(claim, {"code": "analysis-crashed", "detail": detail}, final=False)
+        self._fail(one, {"code": "analysis-crashed", "detail": detail}, final=False)
 
-    def _fail(self, claim: Claim, error: dict[str, Any], *, final: bool) -> None:
+    def _fail(self, one: _Active, error: dict[str, Any], *, final: bool) -> None:
+        claim = one.claim
+        one.outcome, one.error = "failed" if final else "again", str(error["code"])
         if self.queue.fail(claim, error, final=final) and self.repository.run(claim.tenant, claim.run_id).original is None:
             self.files.remove(claim.original)
 
     def _store(self, one: _Active, folder: Path, count: int) -> None:
+        with tracing.span("store"), PHASE_SECONDS.labels("store").time():
+            self._keep(one, folder, count)
+
+    def _keep(self, one: _Active, folder: Path, count: int) -> None:
         claim = one.claim
         texts = [(folder / f"{number}.json").read_bytes() for number in range(count)]
         rows = [json.loads((folder / f"{number}.row.json").read_bytes()) for number in range(count)]
@@ -288,6 +328,7 @@ class Worker:
         made = Analysed(reports, texts, kept, self.analyser, original, rows)
         before = self.repository.run(claim.tenant, claim.run_id).results
         if self.queue.finish(claim, lambda session: self.repository.store(session, claim, made), tuple(one.unsaid)):
+            one.outcome = "done"
             self.files.remove(claim.original)
             if before is not None and before != kept:
                 self.files.remove(before)
@@ -312,6 +353,11 @@ def _progress(name: str, message: dict[str, Any]) -> dict[str, Any]:
     if name == "parsed":
         return {"stage": name, "share": 0.8}
     return {"stage": name, "share": 0.9, **({"agent": message["agent"]} if "agent" in message else {})}
+
+
+def _timed(span: dict[str, Any]) -> None:
+    if span["name"] in ("read", "analyse"):
+        PHASE_SECONDS.labels(span["name"]).observe((span["end"] - span["start"]) / 1e9)
 
 
 def _is_gone(name: str) -> bool:

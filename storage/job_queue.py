@@ -40,6 +40,7 @@ class Claim:
     attempt: int
     content_hash: str
     original: str | None
+    traceparent: str | None
 
 
 class JobQueue:
@@ -160,6 +161,12 @@ class JobQueue:
             rows = session.execute(select(Job.status, func.count()).group_by(Job.status)).all()
         return {str(row[0]): int(row[1]) for row in rows}
 
+    def oldest_ms(self) -> int:
+        """How long the oldest job that waits has waited; 0 when none does."""
+        with self.database.read() as session:
+            since = session.scalar(select(func.min(Job.created_ms)).where(Job.status == QUEUED))
+            return max(clock(session) - since, 0) if since is not None else 0
+
     def _claim(self, session: Session, worker: str) -> Claim | None:
         job = session.scalar(
             select(Job)
@@ -178,7 +185,7 @@ class JobQueue:
         run.status, run.started_ms = RUNNING, run.started_ms or now
         run.progress = {"stage": "starting", "share": 0.0}
         add_event(session, job.tenant, job.run_id, "running", {"status": RUNNING, "attempt": job.attempts})
-        return Claim(job.id, job.run_id, job.tenant, job.token, job.attempts, run.content_hash, run.original)
+        return Claim(job.id, job.run_id, job.tenant, job.token, job.attempts, run.content_hash, run.original, job.traceparent)
 
     def _hold(self, session: Session, claim: Claim, values: dict[str, Any]) -> bool:
         """Write to the job as its holder: the one place where a stale token is told."""
@@ -210,7 +217,7 @@ class JobQueue:
         add_event(session, job.tenant, job.run_id, QUEUED, {"status": QUEUED, "because": error["detail"]})
 
 
-def enqueue(session: Session, run: Run, *, max_attempts: int = DEFAULT_ATTEMPTS) -> None:
+def enqueue(session: Session, run: Run, *, max_attempts: int = DEFAULT_ATTEMPTS, traceparent: str | None = None) -> None:
     """A job for this run, in the caller's transaction: there is never the one without the other."""
     now = clock(session)
     run.status, run.error, run.finished_ms, run.started_ms = QUEUED, None, None, None
@@ -219,7 +226,7 @@ def enqueue(session: Session, run: Run, *, max_attempts: int = DEFAULT_ATTEMPTS)
     session.add(
         Job(
             id=secrets.token_hex(16), tenant=run.tenant, run_id=run.id, status=QUEUED, attempts=0, max_attempts=max_attempts, token=0,
-            ready_ms=now, created_ms=now,
+            ready_ms=now, created_ms=now, traceparent=traceparent,
         )
     )  # fmt: skip
     add_event(session, run.tenant, run.id, QUEUED, {"status": QUEUED})

@@ -85,11 +85,13 @@ class MetadataRepository:
         filename: str | None = None,
         idempotency_key: str | None = None,
         upload: tuple[str, int] | None = None,
+        traceparent: str | None = None,
     ) -> Added:
         """A run for these bytes and the job that analyses them; the tenant's old run when it has these bytes already.
 
         A run that failed, was cancelled, or was made by another version of the program is queued again.
 
+        `traceparent`: the request's trace, in which the analysis is told of.
         With `upload` (its id, and the bytes it had before its last chunk) that resumable upload ends in the same transaction.
 
         Raises:
@@ -114,7 +116,7 @@ class MetadataRepository:
                 session.add(run)
             if fresh:
                 run.original = original
-                enqueue(session, run, max_attempts=self.max_attempts)
+                enqueue(session, run, max_attempts=self.max_attempts, traceparent=traceparent)
             if upload is not None:
                 session.flush()
                 advance(session, *upload, size_bytes, run.id)

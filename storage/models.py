@@ -88,6 +88,8 @@ class Job(Base):
     ready_ms: Mapped[int]
     created_ms: Mapped[int]
     last_error: Mapped[dict[str, Any] | None]
+    traceparent: Mapped[str | None]
+    """The trace of the request that asked for it (W3C trace context)."""
 
 
 class RunEvent(Base):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from spark_copilot.app.api.receive import BadForm, UploadBroken, UploadIdle
+from spark_copilot.app.watch.metrics import refused
 from spark_copilot.rules_engine.errors import (
     AuthError,
     BadInput,
@@ -43,6 +44,7 @@ STATUS: tuple[tuple[type[CopilotError], int], ...] = (
 
 def problem(status: int, title: str, detail: str, code: str, hint: str = "") -> JSONResponse:
     """One problem document."""
+    refused(code)
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     if hint:
         body["hint"] = hint

@@ -11,6 +11,7 @@ from spark_copilot.app.api.caller import CallerDep
 from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.run_resource import PREFIX, chosen, finished, stored_report
 from spark_copilot.app.service import Service
+from spark_copilot.app.watch.metrics import looked_up
 from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.rules_engine.findings import ApplicationInfo, CostReport, Finding, Recommendation, Report
 from spark_copilot.storage.models import Run, StoredReport
@@ -94,7 +95,9 @@ def router(service: Service) -> APIRouter:
         wanted = reports if application is None else [chosen(reports, run_id, application)]
         digest = hashlib.sha256(f"{form} {run.analyser} {' '.join(r.etag for r in wanted)}".encode()).hexdigest()[:32]
         headers = {"ETag": f'"{digest}"', "Cache-Control": CACHE, "X-Content-Type-Options": "nosniff"}
-        if if_none_match is not None and (if_none_match.strip() == "*" or digest in if_none_match):
+        known = if_none_match is not None and (if_none_match.strip() == "*" or digest in if_none_match)
+        looked_up("client", hit=known)
+        if known:
             return Response(status_code=304, headers=headers)
         texts = [text_of(run, stored) for stored in wanted]
         if form == "json":

@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 
 from spark_copilot.app.api.receive import Received
 from spark_copilot.app.service import Service
+from spark_copilot.app.watch.metrics import UPLOAD_BYTES, looked_up
+from spark_copilot.connectors import tracing
 from spark_copilot.connectors.run_tables import read_tables
 from spark_copilot.rules_engine.errors import BadInput, Conflict, LimitExceeded, NotFound
 from spark_copilot.rules_engine.facts import AppRun
@@ -120,12 +122,14 @@ def accept(service: Service, tenant: str, received: Received, key: str | None, *
     try:
         added = service.repository.add_run(
             tenant, content_hash=received.sha256, size_bytes=received.size, original=kept, analyser=service.analyser,
-            filename=received.filename, idempotency_key=key, upload=upload,
+            filename=received.filename, idempotency_key=key, upload=upload, traceparent=tracing.current(),
         )  # fmt: skip
     except BaseException:
         if upload is None:  # the last chunk of a resumable upload can be sent again
             service.files.remove(kept)
         raise
+    UPLOAD_BYTES.inc(received.size)
+    looked_up("analysis", hit=not added.fresh)
     if not added.fresh:
         service.files.remove(kept)
     service.wake()

@@ -22,8 +22,10 @@ def command(
     import uvicorn
 
     from spark_copilot.app.main import create_app
+    from spark_copilot.app.watch import logs, traces
 
     settings = load()
+    logs.configure(settings)
     if log_dir is not None and not log_dir.is_dir():
         raise NotFound(f"{log_dir}: no such directory")
     address = host or settings.host
@@ -34,14 +36,8 @@ def command(
         )
     app = create_app(settings, log_dir, warm=True)
     _ = app.state.service.database  # a database that cannot be opened is told here, in one sentence
-    uvicorn.run(
-        app,
-        host=address,
-        port=port or settings.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    with traces.exported("spark-copilot-serve"):
+        uvicorn.run(app, host=address, port=port or settings.port, log_config=None, timeout_graceful_shutdown=GRACE_SECONDS)
 
 
 def is_loopback(address: str) -> bool:
