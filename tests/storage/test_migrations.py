@@ -28,7 +28,7 @@ def test_j14_up_and_down_on_a_filled_database(database: Database) -> None:
     assert finish(database, claim)
     repository = MetadataRepository(database)
     before = repository.reports("local", claim.run_id)
-    for revision in ("0002", "0001"):
+    for revision in ("0003", "0002", "0001"):
         migrate.downgrade(database, revision)
         assert migrate.current(database) == revision
         migrate.upgrade(database)
