@@ -80,6 +80,24 @@ class Settings(BaseSettings):
     model_key: SecretStr | None = Field(None, description="The model's key. Absent: the provider's own variable (OPENAI_API_KEY …).")
     model_timeout_s: PositiveInt = Field(60, description="Longest wait for the model's next piece of text, seconds.")
     model_turn_s: PositiveInt = Field(90, description="Longest time the model may take for one turn, seconds.")
+    log_dir_tenant: str = Field("local", description="The tenant that the logs of `serve --log-dir` belong to.")
+    redis_url: SecretStr | None = Field(
+        None, description="A Redis in which several servers count the rate limits together. Absent: each counts for itself."
+    )
+    rate_key_per_second: float = Field(20.0, ge=0.001, le=1e6, description="Requests a second that one API key may make, in the long run.")
+    rate_key_burst: PositiveInt = Field(100, description="Requests that one API key may make at once.")
+    rate_tenant_per_second: float = Field(50.0, ge=0.001, le=1e6, description="Requests a second of all keys of a tenant together.")
+    rate_tenant_burst: PositiveInt = Field(200, description="Requests that the keys of a tenant may make at once.")
+    wrong_keys_per_minute: PositiveInt = Field(30, description="Wrong API keys that one address may try in a minute.")
+    quota_bytes: PositiveInt | None = Field(None, description="Bytes of logs, as sent, whose runs a tenant may keep. Absent: any number.")
+    quota_runs: PositiveInt | None = Field(None, description="Runs that a tenant may keep. Absent: any number.")
+    quota_jobs: PositiveInt | None = Field(None, description="Logs of a tenant that may wait or be analysed at a time. Absent: any number.")
+    audit_days: PositiveInt = Field(90, description="Days that the audit log is kept.")
+    allowed_hosts: str = Field(
+        "", description="Host names by which a server on a loopback address may be asked besides its own, with commas: a proxy's name."
+    )
+    cors_origins: str = Field("", description="Origins of web pages that may use the API, with commas. Empty: none.")
+    trusted_proxies: str = Field("", description="Addresses of proxies whose X-Forwarded-For is believed, with commas. Empty: none.")
     mcp_token: SecretStr | None = Field(
         None, description="Bearer token that the MCP server asks for over HTTP; needed where it binds another address than loopback."
     )

@@ -21,7 +21,7 @@ def limits_of(settings: Settings) -> ReadLimits:
 
 def cache_of(settings: Settings) -> RunCache:
     """Where runs already read are kept."""
-    return RunCache(settings.home / "runs", max_bytes=settings.run_cache_bytes)
+    return RunCache(settings.home / "read-logs", max_bytes=settings.run_cache_bytes)
 
 
 def place_of(settings: Settings) -> KnowledgePlace:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
@@ -22,15 +22,19 @@ from spark_copilot.storage.models import (
     CANCELLED,
     DONE,
     FAILED,
+    QUEUED,
+    RUNNING,
     Feedback,
     FindingRow,
     IdempotencyKey,
+    Job,
     Mute,
     Run,
     RunEvent,
     RunMetrics,
     StoredReport,
     TableSeen,
+    Upload,
 )
 from spark_copilot.storage.upload_repository import advance
 
@@ -53,6 +57,15 @@ class Added:
 
     run: Run
     fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tenant has: runs, bytes of their logs and of uploads that are announced, jobs that wait or run."""
+
+    runs: int
+    stored_bytes: int
+    jobs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +175,16 @@ class MetadataRepository:
         more = len(found) > limit
         found = found[:limit]
         return found, _encoded(found[-1].created_ms, found[-1].id) if more else None
+
+    def usage(self, tenant: str) -> Usage:
+        """How much a tenant has."""
+        with self.database.read() as session:
+            count, size = session.execute(
+                select(func.count(), func.coalesce(func.sum(Run.size_bytes), 0)).where(Run.tenant == tenant)
+            ).one()
+            announced = select(func.coalesce(func.sum(Upload.length), 0)).where(Upload.tenant == tenant, Upload.run_id.is_(None))
+            active = select(func.count()).select_from(Job).where(Job.tenant == tenant, Job.status.in_((QUEUED, RUNNING)))
+            return Usage(count, int(size) + int(session.scalar(announced) or 0), session.scalar(active) or 0)
 
     def done_runs(self, tenant: str) -> list[tuple[Run, list[StoredReport]]]:
         """Every finished run with its reports (without their bodies), the newest first."""

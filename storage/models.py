@@ -246,3 +246,43 @@ class Upload(Base):
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     created_ms: Mapped[int]
     expires_ms: Mapped[int]
+
+
+class ApiKey(Base):
+    """A key that lets a tenant in. The key itself is not kept: its beginning to find it by, and its SHA-256 to know it by."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index(None, "prefix"), Index(None, "tenant"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    name: Mapped[str]
+    prefix: Mapped[str]
+    digest: Mapped[str]
+    scope: Mapped[str]
+    created_ms: Mapped[int]
+    expires_ms: Mapped[int | None]
+    revoked_ms: Mapped[int | None]
+    last_used_ms: Mapped[int | None]
+
+
+class AuditRow(Base):
+    """Who did what, and what came of it."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "tenant", "at_ms", "id"), Index(None, "at_ms"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    at_ms: Mapped[int]
+    tenant: Mapped[str]
+    """Empty when nobody knows who it was."""
+    key_id: Mapped[str | None]
+    action: Mapped[str]
+    """Method and route: `POST /api/v1/runs/{run_id}/cancel`."""
+    path: Mapped[str]
+    """The path itself, without its query."""
+    status: Mapped[int]
+    code: Mapped[str | None]
+    """The problem's code, when it was refused."""
+    address: Mapped[str | None]
+    request_id: Mapped[str]

@@ -51,6 +51,11 @@ def router(service: Service) -> APIRouter:
             received.part.unlink(missing_ok=True)
             run = await run_in_threadpool(service.repository.run, who.tenant, asked)
         else:
+            try:
+                await run_in_threadpool(request.app.state.access.admit, who.tenant, received.size)
+            except BaseException:
+                received.part.unlink(missing_ok=True)
+                raise
             run = await run_in_threadpool(accept, service, who.tenant, received, key)
         run = await _settled(service, run)
         headers = {"Location": location(run.id)}

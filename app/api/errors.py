@@ -1,6 +1,7 @@
 """Expected failures as RFC 9457 problem documents: {type, title, status, detail, code, hint}."""
 
 import logging
+from contextvars import ContextVar
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,6 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from spark_copilot.app.access import KeyMissing, QuotaReached, TooMany
+from spark_copilot.app.api.caller import ScopeMissing
 from spark_copilot.app.api.receive import BadForm, UploadBroken, UploadIdle
 from spark_copilot.app.watch.metrics import refused
 from spark_copilot.rules_engine.errors import (
@@ -26,7 +29,15 @@ from spark_copilot.storage.upload_repository import UploadGone
 
 log = logging.getLogger(__name__)
 
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the request that is being answered."""
+PROBLEM_CODE: ContextVar[list[str] | None] = ContextVar("problem_code", default=None)
+"""Takes the codes of the problems that the request is answered with: the audit log wants them. A list, since handlers may run in a copy of the context."""
+
 STATUS: tuple[tuple[type[CopilotError], int], ...] = (
+    (ScopeMissing, 403),
+    (QuotaReached, 403),
+    (TooMany, 429),
     (LimitExceeded, 413),
     (UploadGone, 410),
     (NotFound, 404),
@@ -48,6 +59,10 @@ def problem(status: int, title: str, detail: str, code: str, hint: str = "") -> 
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     if hint:
         body["hint"] = hint
+    if (request_id := REQUEST_ID.get()) is not None:
+        body["request_id"] = request_id
+    if (codes := PROBLEM_CODE.get()) is not None:
+        codes.append(code)
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
@@ -60,10 +75,13 @@ class Problem(BaseModel):
     detail: str
     code: str = Field(examples=["not-an-event-log"])
     hint: str | None = None
+    request_id: str | None = None
 
 
 _DESCRIBED = {
     400: "the request does not make sense",
+    401: "an API key is needed, and none or a wrong one was sent",
+    403: "the caller may not do this",
     404: "there is no such thing",
     408: "nothing was sent for too long",
     409: "it does not go with the state of things",
@@ -72,6 +90,8 @@ _DESCRIBED = {
     413: "larger than the limit",
     415: "the content type is wrong",
     422: "not readable as what it should be",
+    421: "the server does not answer by that name",
+    429: "asked too often; Retry-After says how long to wait",
     460: "the chunk is not what its checksum says",
     503: "the database does not answer",
     507: "no room left",
@@ -94,7 +114,15 @@ def install(app: FastAPI) -> None:
     async def ours(request: Request, error: CopilotError) -> JSONResponse:
         del request
         status = next((s for kind, s in STATUS if isinstance(error, kind)), 500)
-        return problem(status, error.code.replace("-", " "), str(error), error.code, error.hint)
+        answer = problem(status, error.code.replace("-", " "), str(error), error.code, error.hint)
+        if isinstance(error, ScopeMissing):
+            answer.headers["WWW-Authenticate"] = f'Bearer realm="spark-copilot", error="insufficient_scope", scope="{error.needed}"'
+        elif isinstance(error, AuthError):
+            wrong = "" if isinstance(error, KeyMissing) else ', error="invalid_token"'
+            answer.headers["WWW-Authenticate"] = f'Bearer realm="spark-copilot"{wrong}'
+        elif isinstance(error, TooMany):
+            answer.headers["Retry-After"] = str(error.retry_after_s)
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

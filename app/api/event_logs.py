@@ -50,6 +50,8 @@ def router(service: Service) -> APIRouter:
         """
         del filename, idempotency  # declared for the documentation; read where both ways of uploading read them
         key = idempotency_key(request)
+        declared = request.headers.get("content-length", "")
+        await run_in_threadpool(request.app.state.access.admit, who.tenant, int(declared) if declared.isdigit() else 0)
         received = await receive(request, service.files, service.settings)
         run = await run_in_threadpool(accept, service, who.tenant, received, key)
         response.headers["Location"] = location(run.id)

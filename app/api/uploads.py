@@ -71,10 +71,11 @@ def router(service: Service) -> APIRouter:
             raise LimitExceeded(f"the log is larger than {service.settings.max_upload_bytes} bytes")
         if not length:
             raise NotAnEventLog("the upload", "it is empty")
+        await run_in_threadpool(request.app.state.access.admit, who.tenant, length)
         meta = request.headers.get("upload-metadata", "")[:4_000]
         upload = await run_in_threadpool(_begin, service, who.tenant, length, meta)
         if request.headers.get("content-type") == CHUNK:
-            with busy.only(upload.id):
+            with busy.only(who.tenant, upload.id):
                 try:
                     upload = await _append(service, request, who.tenant, upload)
                 except _ChecksumMismatch:
@@ -101,7 +102,7 @@ def router(service: Service) -> APIRouter:
         if request.headers.get("content-type") != CHUNK:
             return problem(415, "wrong content type", f"a chunk is {CHUNK}", "content-type-wrong")
         offset = _number(request, "upload-offset")
-        with busy.only(upload_id):
+        with busy.only(who.tenant, upload_id):
             upload = await run_in_threadpool(service.uploads.get, who.tenant, upload_id)
             if offset != upload.received:
                 raise WrongOffset(f"the upload has {upload.received} bytes, the chunk begins at {offset}")
@@ -116,7 +117,7 @@ def router(service: Service) -> APIRouter:
         """Forget what was received. A run that was made of it stays."""
         if (wrong := _version(request)) is not None:
             return wrong
-        with busy.only(upload_id):
+        with busy.only(who.tenant, upload_id):
             upload = service.uploads.get(who.tenant, upload_id)
             service.uploads.forget(upload.id)
             if upload.run_id is None:
@@ -134,20 +135,22 @@ class _Busy:
     """Uploads that a request of this process writes to. Other processes are told by the offset, which each write must find as it was."""
 
     def __init__(self) -> None:
-        self._ids: set[str] = set()
+        self._ids: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def only(self, upload_id: str) -> Iterator[None]:
+    def only(self, tenant: str, upload_id: str) -> Iterator[None]:
+        # By tenant: who names an upload of somebody else must neither hold it up nor learn that it is there.
+        key = (tenant, upload_id)
         with self._lock:
-            if upload_id in self._ids:
+            if key in self._ids:
                 raise UploadBusy("another request writes to this upload")
-            self._ids.add(upload_id)
+            self._ids.add(key)
         try:
             yield
         finally:
             with self._lock:
-                self._ids.discard(upload_id)
+                self._ids.discard(key)
 
 
 def _begin(service: Service, tenant: str, length: int, meta: str) -> Upload:

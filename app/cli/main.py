@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scrub": ("scrub", "Make an event log that may be shared: same findings, no names."),
     "serve": ("serve", "Serve the API on this machine."),
     "worker": ("worker", "Analyse uploaded logs beside the server, for more at the same time."),
+    "keys": ("keys", "API keys of the service: create, list, revoke."),
     "db": ("db", "The database: upgrade, downgrade, current."),
     "config": ("config", "Show the settings in force."),
 }

@@ -19,8 +19,8 @@ def command(
     ] = None,
 ) -> None:
     """Stdio by default: standard output carries the protocol alone. Tools are read-only and know only the runs named here."""
+    from spark_copilot.app.addresses import is_loopback
     from spark_copilot.app.cli.logs import log_runs
-    from spark_copilot.app.cli.serve import is_loopback
     from spark_copilot.app.config import load
     from spark_copilot.app.wiring import place_of
 

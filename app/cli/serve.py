@@ -1,11 +1,11 @@
 """`serve`: the API on this machine."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from spark_copilot.app.addresses import is_loopback
 from spark_copilot.app.config import load
 from spark_copilot.rules_engine.errors import NotFound, UsageError
 
@@ -29,22 +29,20 @@ def command(
     if log_dir is not None and not log_dir.is_dir():
         raise NotFound(f"{log_dir}: no such directory")
     address = host or settings.host
-    if not is_loopback(address):
+    app = create_app(settings.model_copy(update={"host": address}), log_dir, warm=True, named=True)
+    # A database that cannot be opened is told here, in one sentence.
+    if not app.state.access.keys.any() and not is_loopback(address):
         raise UsageError(
             f"{address} is not a loopback address, and there are no API keys",
-            hint="bind 127.0.0.1 and put a proxy with access control before it",
+            hint="make one with `spark-copilot keys create --name …`, or bind 127.0.0.1",
         )
-    app = create_app(settings, log_dir, warm=True)
-    _ = app.state.service.database  # a database that cannot be opened is told here, in one sentence
     with traces.exported("spark-copilot-serve"):
-        uvicorn.run(app, host=address, port=port or settings.port, log_config=None, timeout_graceful_shutdown=GRACE_SECONDS)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
-    if address == "localhost":
-        return True
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+        uvicorn.run(
+            app,
+            host=address,
+            port=port or settings.port,
+            log_config=None,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies or None,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )

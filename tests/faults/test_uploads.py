@@ -54,11 +54,11 @@ def test_u5_a_declared_length_over_the_limit(home: Path) -> None:
         host, port = client.base_url.host, client.base_url.port
         assert port is not None
         with socket.create_connection((host, port), timeout=10) as wire:
-            wire.sendall(b"POST /api/v1/event-logs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+            wire.sendall(b"POST /api/v1/event-logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n")
             answer = wire.recv(65536)  # not a byte of the body was sent
             assert answer.startswith(b"HTTP/1.1 413")
         with socket.create_connection((host, port), timeout=10) as wire:
-            wire.sendall(b"POST /api/v1/event-logs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+            wire.sendall(b"POST /api/v1/event-logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
         until(lambda: kept(home) == [])  # the client is gone, and so is what it sent
         assert client.get("/api/v1/runs").json()["items"] == []
 

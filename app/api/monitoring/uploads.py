@@ -28,7 +28,7 @@ class AllRuns:
     def attempts(self) -> dict[str, list[Attempt]]:
         """Attempts by application id, the newest first, in the order of the listing: the application that ended last first."""
         found = self._uploaded().values()
-        if self.directory is None:
+        if self.directory is None or TENANT.get() != self.service.settings.log_dir_tenant:
             return listed(found)
         return listed(chain(found, *self.directory.attempts().values()))
 

@@ -29,7 +29,7 @@ def test_the_report_from_kept_tables_is_the_same_to_the_byte(
             assert run(["analyze", log, "--format", output]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] == said[2]
-    kept = [folder for folder in (home / "runs").iterdir() if folder.name != "seen"]
+    kept = [folder for folder in (home / "read-logs").iterdir() if folder.name != "seen"]
     assert len(kept) == 1
     for table in kept[0].rglob("*.parquet"):
         table.write_bytes(table.read_bytes()[:100])
