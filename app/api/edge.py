@@ -2,7 +2,6 @@
 
 import logging
 import re
-import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,12 +13,12 @@ from spark_copilot.app.access import Access
 from spark_copilot.app.addresses import is_loopback
 from spark_copilot.app.api.caller import READS
 from spark_copilot.app.api.errors import PROBLEM_CODE, REQUEST_ID, problem
+from spark_copilot.app.watch.middleware import request_id as request_id_of
 from spark_copilot.rules_engine.errors import CopilotError
 from spark_copilot.storage.api_key import without_keys
 
 log = logging.getLogger(__name__)
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/@]+)(?::[0-9]+)?")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -45,10 +44,8 @@ class Edge:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        asked = headers.get("x-request-id", "")
-        request_id = asked if _ID.fullmatch(asked) else secrets.token_hex(16)
-        state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        request_id = request_id_of(scope)  # the same that the log lines bear
+        state: dict[str, Any] = scope["state"]
         REQUEST_ID.set(request_id)
         answered: list[str] = []
         PROBLEM_CODE.set(answered)

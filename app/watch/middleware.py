@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from spark_copilot.app.watch import metrics
 from spark_copilot.connectors import tracing
 
-_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
