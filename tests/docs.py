@@ -124,6 +124,7 @@ MEASURED = {
     "parse": "Reading a large event log beside a bare loop over its lines: `python benchmarks/parse.py LOG`",
     "redaction": "Planted secrets found again, harmless look-alikes lost: `python benchmarks/redaction.py`",
     "laboratory": "Findings and savings on runs with known faults, see accuracy.md: `python benchmarks/laboratory.py`",
+    "whatif": "What-if held against the same applications run on other sizes: `make sizes`, then `python benchmarks/whatif.py sizes-out`",
     "gate": "The settings gate on 1,000 files beside PySpark linters: `python benchmarks/gate.py`",
     "retrieval": "Search on real user questions: `python benchmarks/retrieval.py`",
     "chat": "Answers without a model on the same questions: `python benchmarks/chat.py`",
