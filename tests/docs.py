@@ -69,7 +69,7 @@ def accuracy_page() -> str:
     ]
     lines += [
         "The rules were developed on these runs, and some costs (work spread over two cores, shuffled rows, windows) were set from these pairs, "
-        "each measured once: expect less on runs of your own.",
+        "each measured once, the pairs on Delta tables and `one-row-group` beside other work on the machine: expect less on runs of your own.",
         "",
     ]
     lines += ["| | recall | precision | quiet runs with a false alarm |", "|---|---|---|---|"]

@@ -86,6 +86,7 @@ def _tenant(logger: Any, method: str, event: EventDict) -> EventDict:
 def _access(logger: Any, method: str, event: EventDict) -> EventDict:
     """Uvicorn's access line in fields, without the query, where people put keys."""
     del logger, method
+    event.pop("color_message", None)  # the same again, for a terminal
     args = event.pop("positional_args", None)
     if event["_record"].name == ACCESS and isinstance(args, tuple) and len(args) == 5:
         client, verb, path, _, status = args

@@ -1,4 +1,4 @@
-"""Price lists: what a vCPU, a GiB, a unit or a machine costs an hour, with the day and the page it was read. Data, never a guess.
+"""Price lists: what a vCPU, a GiB, a unit or a machine costs an hour, with the month it is known for and the page to check it on. Data, never filled in where it is missing.
 
 A list is one of four kinds: `resources` (vCPU and GiB apart), `units` (fixed bundles of both, bought whole), `dcu` (Google's weighted units) and `nodes`
 (machines; an executor pays the share of the machine it takes, by cores or by memory, whichever is more).
