@@ -76,7 +76,7 @@ ifdef UV
 	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
 else
 	$(PYTHON) -m venv --clear $(@D)/venv
-	$(@D)/venv/bin/python -m pip install -q --require-hashes -r $<
+	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
 endif
 	@touch $@
 
@@ -144,12 +144,13 @@ endif
 
 .venv/demo.ok: requirements.txt pyproject.toml setup.py | .venv/bin/python
 .venv/dev.ok: requirements/dev.txt pyproject.toml setup.py | .venv/bin/python
+# The lists are whole, so nothing is left to resolve; old pip would otherwise take a newer release for a requirement with an extra.
 .venv/demo.ok .venv/dev.ok:
 ifdef UV
 	uv pip install -q --python $(BIN)/python --require-hashes -r $<
 	uv pip install -q --python $(BIN)/python --no-deps -e .
 else
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	$(BIN)/python -m compileall -q -j0 .venv/lib || true
 endif
