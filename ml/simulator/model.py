@@ -88,9 +88,9 @@ class ReplayModel:
     task_fixed_ms: float
     """What a task costs beside its work, learnt from the shortest tasks of the log."""
     gap_scale: float = 1.0
+    """Factor on every pause in which the driver alone worked."""
     warm_ms: float = 0.0
     """Added to the first task of each slot; 0 while the recorded tasks still hold their own warm-up."""
-    """Factor on every pause in which the driver alone worked."""
     notes: tuple[str, ...] = field(default=())
 
     @classmethod

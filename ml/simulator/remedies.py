@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from spark_copilot.ml.simulator.model import MAX_SLOTS, ReplayModel, SimStage, Slots, failed_positions
+from spark_copilot.ml.simulator.model import ReplayModel, SimStage, failed_positions
+from spark_copilot.ml.simulator.resizing import resized
 from spark_copilot.rules_engine.facts import KILLED, SUCCESS, FloatColumn, IntColumn
 from spark_copilot.rules_engine.findings import (
     Broadcast,
@@ -49,7 +50,7 @@ def apply(model: ReplayModel, remedies: Iterable[Remedy], case: Case = "mid") ->
     for remedy in remedies:
         match remedy:
             case Resize():
-                model = _resize(model, remedy)
+                model = resized(model, remedy)
             case DriverGap():
                 gone = remedy.ms * GAP_CASES[case] / max(driver_gap_ms(model), 1.0)
                 model = replace(model, gap_scale=model.gap_scale * (1.0 - min(gone, 1.0)))
@@ -96,8 +97,6 @@ def _cut(stage: SimStage, quantile: float) -> SimStage:
     return replace(stage, hold_ms=np.minimum(stage.hold_ms, np.quantile(stage.hold_ms, quantile, method="linear")))
 
 
-MAX_ALL_SLOTS = 1 << 20
-"""Slots of a cluster that is replayed."""
 MAX_PARTITIONS = 100_000
 """Tasks that a stage is spread over in a replay; beyond, more of them no longer shorten it."""
 
@@ -225,53 +224,6 @@ def _drop_executor(model: ReplayModel, remedy: DropExecutor) -> ReplayModel:
             mine = max(float(np.median(stage.hold_ms[own])), 1.0)
             changed[position] = replace(stage, hold_ms=np.where(own, stage.hold_ms * min(usual / mine, 1.0), stage.hold_ms))
     return model.with_stages(changed)
-
-
-def _resize(model: ReplayModel, remedy: Resize) -> ReplayModel:
-    """Another cluster: executors arrive as the recorded ones did (more of them with the last), and stay."""
-    model = _without_warm_up(model)
-    observed = model.slots
-    cpus = model.run.task_cpus
-    count = min(remedy.cores // cpus if remedy.cores is not None else int(np.median([s.count for s in observed])), MAX_SLOTS)
-    if model.run.local_cores is not None:
-        total = min((remedy.executors or 1) * max(count, 1), MAX_ALL_SLOTS)
-        return replace(model, slots=(Slots("driver", total, 0.0),))
-    wanted = remedy.executors if remedy.executors is not None else max(model.run.executors_max, 1)
-    arrivals = sorted(s.added_ms for s in observed)
-    wanted = min(wanted, MAX_ALL_SLOTS // max(count, 1))
-    slots = tuple(Slots(f"sim-{i}", max(count, 1), arrivals[min(i, len(arrivals) - 1)]) for i in range(wanted))
-    return replace(model, slots=slots)
-
-
-def _without_warm_up(model: ReplayModel) -> ReplayModel:
-    """The model with the warm-up of each executor's first tasks taken out of them and charged to the first task of every slot instead.
-
-    A first task loads classes and starts Python workers; another number of executors pays that another number of times.
-    """
-    tasks = model.run.tasks
-    if model.warm_ms or not len(tasks):
-        return model
-    first = np.zeros(len(tasks), dtype=np.bool_)
-    row_of = {name: row for row, name in enumerate(model.run.executors.executor_id)}
-    for slots in model.slots:
-        if slots.executor_id not in row_of:
-            continue
-        own = model.run.executor_task_rows(row_of[slots.executor_id])
-        first[own[np.argsort(tasks.launch_ms[own], kind="stable")][: slots.count]] = True
-    excesses: list[float] = []
-    changed = {}
-    for position, stage in enumerate(model.stages):
-        known = stage.task_rows >= 0
-        cold = known & first[np.maximum(stage.task_rows, 0)]
-        if not cold.any() or not (known & ~cold).any():
-            continue
-        usual = float(np.median(stage.hold_ms[known & ~cold]))
-        excess = np.where(cold, np.maximum(stage.hold_ms - usual, 0.0), 0.0)
-        excesses += excess[cold].tolist()
-        changed[position] = replace(stage, hold_ms=stage.hold_ms - excess)
-    if not excesses:
-        return model
-    return replace(model.with_stages(changed), warm_ms=float(np.median(excesses)))
 
 
 def driver_gap_ms(model: ReplayModel) -> float:

@@ -77,6 +77,22 @@ def test_more_executors_never_take_longer_and_fewer_never_less() -> None:
     assert walls[2] == pytest.approx(run.wall_ms, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("host", "one_executor_ms"),
+    [
+        # Beside 700 ms of run time a task takes 300, the least crowded one 100: on half the executors the 200 of crowding halve.
+        pytest.param("one", 8 * 1_000 - 7 * 100, id="executors that share the driver's machine crowd each other"),
+        pytest.param("own", 8 * 1_000, id="executors with machines of their own do not"),
+    ],
+)
+def test_starting_tasks_is_cheaper_on_a_machine_with_fewer_executors(host: str, one_executor_ms: int) -> None:
+    ids = ("1", "2", "driver")
+    stage = StageSpec(ms=[1_000] * 8, columns={"run_ms": [900, *[700] * 7]}, executors=[0, 1] * 4)
+    run = run_of(stage, executors=3, cores=1, executor_columns={"executor_id": ids, "host": (host, host, "one")})
+    job = replay(apply(ReplayModel.of(run), (Resize(executors=1),)))
+    assert job.job_end_ms[0] - job.job_start_ms[0] == pytest.approx(one_executor_ms, abs=1)
+
+
 def test_overlapping_remedies_are_not_counted_twice() -> None:
     cut, skip = CutTail(stages=("0.0",), to_quantile=0.75), SkipStages(stages=("0.0",))
     simulator = Simulator(SLOW)
