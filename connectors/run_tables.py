@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from spark_copilot.connectors.eventlog import ReadLimits, read_runs
+from spark_copilot.rules_engine.cached_rdds import CachedRdd
 from spark_copilot.rules_engine.errors import BadInput, NotFound
 from spark_copilot.rules_engine.facts import (
     PUSH_READ,
@@ -41,7 +42,7 @@ from spark_copilot.rules_engine.facts import (
     TaskTable,
 )
 
-VERSION = 2
+VERSION = 3
 """Raised when the meaning of a column changes; tables of another version are made again from the log."""
 DEFAULT_CACHE_BYTES = 2 << 30
 MAX_NOTES = 10_000
@@ -70,6 +71,7 @@ class _Record(msgspec.Struct):
     resubmitted: tuple[Resubmission, ...]
     stage_peaks: tuple[tuple[int, int, dict[str, int]], ...]
     late: Late
+    cached: tuple[CachedRdd, ...]
 
 
 def write_tables(run: AppRun, folder: Path, *, content_hash: str = "") -> None:
@@ -123,6 +125,7 @@ def read_tables(folder: Path) -> AppRun:
         resubmitted=record.resubmitted,
         stage_peaks={(stage, executor): peaks for stage, executor, peaks in record.stage_peaks},
         late=record.late,
+        cached=record.cached,
         **tables,
     )
 
@@ -294,7 +297,7 @@ def _sql_columns(run: AppRun) -> dict[str, Any]:
 def _run_columns(run: AppRun) -> dict[str, Any]:
     record = _Record(
         run.app, run.environment, run.streaming, run.errors, {k: dict(v) for k, v in run.resource_profiles.items()}, run.quality, run.running,
-        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late,
+        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late, run.cached,
     )  # fmt: skip
     return {
         "app_id": _objects([run.app.id]),

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from spark_copilot.rules_engine.cached_rdds import CachedRdd, StorageUse
 from spark_copilot.rules_engine.errors import MissingFact
 from spark_copilot.rules_engine.units import parse_count
 
@@ -213,6 +214,8 @@ class StageTable(_Table):
     push_mergers: IntColumn = field(default_factory=_empty)
     described: BoolColumn = field(default_factory=_no)
     """Whether a job or stage event named it; False for one known from its tasks alone."""
+    excluded_executors: tuple[tuple[str, ...], ...] = ()
+    """Executors that Spark gave no more tasks of the stage."""
 
     def __len__(self) -> int:
         return len(self.stage_id)
@@ -272,6 +275,10 @@ class ExecutorTable(_Table):
     excluded: BoolColumn = field(default_factory=_no)
     peaks: tuple[Mapping[str, int], ...] = ()
     """Peak executor metrics by Spark's names (JVMHeapMemory, ProcessTreeJVMRSSMemory …); empty where none were logged."""
+    excluded_in: tuple[tuple[int, ...], ...] = ()
+    """Stages that were running when the log ended and give the executor no more tasks."""
+    storage: tuple[StorageUse, ...] = ()
+    """What it holds in storage; all zero unless the log has block updates."""
 
     def __len__(self) -> int:
         return len(self.executor_id)
@@ -456,6 +463,8 @@ class AppRun:
     stage_peaks: Mapping[tuple[int, int], Mapping[str, int]] = field(default_factory=dict)
     """(stage row, executor row) -> peak executor metrics; only in a run that was read in detail."""
     late: Late = field(default_factory=Late)
+    cached: tuple[CachedRdd, ...] = ()
+    """RDDs persisted at the end; only where the log has block updates."""
 
     def __repr__(self) -> str:
         return f"AppRun({self.app.id}, {len(self.tasks)} tasks)"

@@ -12,6 +12,7 @@ from spark_copilot.connectors.eventlog.build_executors import Executors
 from spark_copilot.connectors.eventlog.build_late import Lateness
 from spark_copilot.connectors.eventlog.build_sql import Sql
 from spark_copilot.connectors.eventlog.build_stages import Stages
+from spark_copilot.connectors.eventlog.build_storage import Storage
 from spark_copilot.connectors.eventlog.build_tasks import CHUNK, HORIZON_MS, Tasks, keep_peaks, sane_ms
 from spark_copilot.connectors.eventlog.sql_detail import SqlDetail
 from spark_copilot.rules_engine.facts import (
@@ -41,6 +42,7 @@ class Builder:
         self.mask = mask = self.redactor.text
         self.tasks, self.stages, self.executors, self.sql = Tasks(mask), Stages(mask), Executors(mask), Sql(self.redactor)
         self.tasks.detail, self.sql.detail = detail, self.detail
+        self.storage = Storage(mask)
         self.version = ""
         self.start: ev.ApplicationStart | None = None
         self.ended = MISSING
@@ -70,7 +72,9 @@ class Builder:
             sql_events.QueryProgress: self.sql.progress,
             ev.ExecutorAdded: self._executor_added,
             ev.ExecutorRemoved: self._executor_removed,
-            ev.BlockManagerAdded: self.executors.block_manager,
+            ev.BlockManagerAdded: self._block_manager,
+            ev.BlockUpdated: self.storage.updated,
+            ev.UnpersistRdd: self.storage.unpersisted,
             ev.StageExecutorMetrics: self._stage_metrics,
             ev.LogStart: self._log_start,
             ev.ApplicationStart: self._app_start,
@@ -99,7 +103,7 @@ class Builder:
     def handle(self, kind: str, event: Any) -> None:
         """Take one decoded event of this name."""
         if kind in ev.EXCLUSIONS:
-            self.executors.mark(event, ev.EXCLUSIONS[kind])
+            self._excluded(event, ev.EXCLUSIONS[kind])
             return
         if isinstance(event, ev.TaskEnd):
             self.task_end(event)
@@ -132,13 +136,31 @@ class Builder:
             self.detail.task_start(event)
             self.lateness.task_start(event)
 
+    def _excluded(self, event: ev.ExecutorMark, excluded: bool) -> None:
+        for one in self.executors.marked(event):
+            if event.stage == MISSING:
+                one.excluded = excluded
+                continue
+            stage = self.stages.stages.get((event.stage, event.attempt))
+            if stage is None or not stage.began or stage.completed != MISSING:
+                continue
+            stage.excluded += [one.id] if one.id not in stage.excluded else []
+            if one.removed == MISSING and event.stage not in one.excluded_in:
+                one.excluded_in.append(event.stage)
+
+    def _block_manager(self, event: ev.BlockManagerAdded) -> None:
+        self.executors.block_manager(event)
+        self.storage.block_manager(event)
+
     def _executor_added(self, event: ev.ExecutorAdded) -> None:
         self.executors.added(event)
+        self.storage.added(event.executor)
         self.tasks.gone.discard(event.executor)
 
     def _executor_removed(self, event: ev.ExecutorRemoved) -> None:
         self.tasks.flush()  # what ended before is counted to a living executor
         self.executors.removed(event)
+        self.storage.removed(event.executor)
         self.tasks.gone.add(event.executor)
 
     def _job_end(self, event: ev.JobEnd) -> None:
@@ -153,11 +175,16 @@ class Builder:
 
     def _stage_submitted(self, event: ev.StageSubmitted) -> None:
         self.stages.submitted(event)
+        self.storage.stage_submitted(event.info)
         if self.detail is not None:
             self.detail.stage_submitted(event.info)
 
     def _stage_completed(self, event: ev.StageCompleted) -> None:
         self.stages.completed(event)
+        for name in self.stages.get(event.info.stage, event.info.attempt).excluded:
+            one = self.executors.get(name)
+            if one.removed == MISSING:  # one that left before keeps the mark, on Spark's pages too
+                one.excluded_in = [stage for stage in one.excluded_in if stage != event.info.stage]
         if self.detail is not None:
             self.lateness.stage_completed((event.info.stage, event.info.attempt))
 
@@ -270,7 +297,7 @@ class Builder:
             tasks=table,
             stages=self.stages.stage_table(sql_rows),
             jobs=self.stages.job_table(sql_rows),
-            executors=self.executors.table(),
+            executors=self.executors.table(self.storage),
             sql=self.sql.table(self.stages.totals),
             streaming=tuple(self.sql.streaming),
             errors=tuple(tasks.errors),
@@ -280,6 +307,7 @@ class Builder:
             resubmitted=self._resubmitted(rows),
             stage_peaks=self._stage_peaks(rows),
             late=self.lateness.seen(),
+            cached=self.storage.table(),
         )
         return self.redactor.everywhere(run)
 

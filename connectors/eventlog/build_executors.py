@@ -8,6 +8,7 @@ import numpy as np
 
 from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build_stages import column
+from spark_copilot.connectors.eventlog.build_storage import Storage
 from spark_copilot.connectors.eventlog.build_tasks import keep_peaks, sane_ms
 from spark_copilot.rules_engine.facts import MISSING, ExecutorTable
 from spark_copilot.rules_engine.redact import map_texts
@@ -32,6 +33,7 @@ class Executor:
     resources: dict[str, Any] = field(default_factory=dict)
     host_port: str = ""
     excluded: bool = False
+    excluded_in: list[int] = field(default_factory=list)
     peaks: dict[str, int] = field(default_factory=dict)
 
 
@@ -70,16 +72,20 @@ class Executors:
         if one.added == MISSING:
             one.added = sane_ms(event.time)
 
-    def mark(self, event: ev.ExecutorMark, excluded: bool) -> None:
-        """An executor excluded (True) or taken back."""
-        self.get(event.executor).excluded = excluded
+    def marked(self, event: ev.ExecutorMark) -> list[Executor]:
+        """The executors that an exclusion means: the one it names, or those of the host that are there."""
+        if event.executor:
+            return [self.get(event.executor)]
+        return [
+            one for one in self.by_id.values() if event.host and one.host == event.host and one.removed == MISSING and one.id != "driver"
+        ]
 
     def stage_metrics(self, event: ev.StageExecutorMetrics) -> None:
         """SparkListenerStageExecutorMetrics."""
         keep_peaks(self.get(event.executor).peaks, event.metrics)
 
-    def table(self) -> ExecutorTable:
-        """The executors."""
+    def table(self, storage: Storage) -> ExecutorTable:
+        """The executors, with what they hold in storage."""
         every = list(self.by_id.values())
         return ExecutorTable(
             added_ms=column(e.added for e in every),
@@ -98,4 +104,6 @@ class Executors:
             host_port=tuple(e.host_port for e in every),
             excluded=np.array([e.excluded for e in every], dtype=np.bool_),
             peaks=tuple(e.peaks for e in every),
+            excluded_in=tuple(tuple(e.excluded_in) for e in every),
+            storage=tuple(storage.use(e.id) for e in every),
         )

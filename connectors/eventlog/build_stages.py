@@ -37,6 +37,7 @@ class Stage:
     push_enabled: bool = False
     push_mergers: int = 0
     described: bool = False
+    excluded: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -192,6 +193,7 @@ class Stages:
             push_enabled=np.array([s.push_enabled for s in every], dtype=np.bool_),
             push_mergers=column(s.push_mergers for s in every),
             described=np.array([s.described for s in every], dtype=np.bool_),
+            excluded_executors=tuple(tuple(s.excluded) for s in every),
             accumulables=tuple(s.accumulables for s in every),
         )
 

@@ -354,9 +354,12 @@ class ExecutorRemoved(Struct, gc=False):
 
 
 class ExecutorMark(Struct, gc=False):
-    """An executor excluded or taken back (blacklisted before 3.1)."""
+    """An executor, or every executor of a host, excluded or taken back (blacklisted before 3.1), for one stage where that is named."""
 
     executor: str = field(name="executorId", default="")
+    host: str = field(name="hostId", default="")
+    stage: int = field(name="stageId", default=MISSING)
+    attempt: int = field(name="stageAttemptId", default=MISSING)
     time: int = field(name="time", default=MISSING)
 
 
@@ -384,6 +387,22 @@ class StageExecutorMetrics(Struct, gc=False):
     stage: int = field(name="Stage ID", default=MISSING)
     attempt: int = field(name="Stage Attempt ID", default=0)
     metrics: dict[str, int] = field(name="Executor Metrics", default_factory=dict)
+
+
+class BlockUpdatedInfo(Struct, gc=False):
+    """One block and where it is kept now; no level of storage means nowhere."""
+
+    manager: BlockManagerId = field(name="Block Manager ID")
+    block: str = field(name="Block ID", default="")
+    level: StorageLevel = field(name="Storage Level", default_factory=StorageLevel)
+    memory: int = field(name="Memory Size", default=0)
+    disk: int = field(name="Disk Size", default=0)
+
+
+class BlockUpdated(Struct, gc=False):
+    """A block stored, moved or dropped; logged only with `spark.eventLog.logBlockUpdates.enabled`."""
+
+    info: BlockUpdatedInfo = field(name="Block Updated Info")
 
 
 class UnpersistRdd(Struct, gc=False):
@@ -419,6 +438,7 @@ KINDS: dict[str, type[Struct]] = {
     "SparkListenerBlockManagerRemoved": BlockManagerRemoved,
     "SparkListenerStageExecutorMetrics": StageExecutorMetrics,
     "SparkListenerUnpersistRDD": UnpersistRdd,
+    "SparkListenerBlockUpdated": BlockUpdated,
     "SparkListenerResourceProfileAdded": ResourceProfile,
     SQL + "SparkListenerSQLExecutionStart": SqlStart,
     SQL + "SparkListenerSQLExecutionEnd": SqlEnd,
@@ -430,23 +450,18 @@ KINDS: dict[str, type[Struct]] = {
 }
 
 EXCLUSIONS: dict[str, bool] = {
-    "SparkListenerExecutorExcluded": True,
-    "SparkListenerExecutorBlacklisted": True,
-    "SparkListenerExecutorUnexcluded": False,
-    "SparkListenerExecutorUnblacklisted": False,
-    "org.apache.spark.scheduler.SparkListenerExecutorExcluded": True,
-    "org.apache.spark.scheduler.SparkListenerExecutorBlacklisted": True,
-    "org.apache.spark.scheduler.SparkListenerExecutorUnexcluded": False,
-    "org.apache.spark.scheduler.SparkListenerExecutorUnblacklisted": False,
+    f"{package}SparkListener{what}{word}": not word.startswith("Un")
+    for package in ("", "org.apache.spark.scheduler.")
+    for what in ("Executor", "Node")
+    for word in ("Excluded", "Blacklisted", "Unexcluded", "Unblacklisted", "ExcludedForStage", "BlacklistedForStage")
 }
-"""Events that mark an executor as excluded (True) or take it back (False), by the names of the versions."""
+"""Events that mark executors as excluded (True) or take them back (False), by the names of the versions."""
 
 UNREAD = frozenset(
     {
         "SparkListenerTaskGettingResult",
         "SparkListenerSpeculativeTaskSubmitted",
         "SparkListenerExecutorMetricsUpdate",
-        "SparkListenerBlockUpdated",
     }
 )
 """Known events that add nothing to an AppRun."""

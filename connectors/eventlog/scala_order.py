@@ -1,4 +1,4 @@
-"""The order in which Scala's immutable maps and sets of whole numbers hand out their keys: some of Spark's answers depend on it."""
+"""The order in which Scala's maps and sets hand out their keys: some of Spark's answers depend on it."""
 
 from collections.abc import Iterable
 
@@ -33,3 +33,24 @@ def _improved(key: int) -> int:
     h ^= h >> 14
     h = (h + (h << 4)) & _MASK
     return h ^ (h >> 10)
+
+
+def text_order(keys: Iterable[str]) -> list[str]:
+    """Texts as Scala 2.13's mutable hash map walks them: by slot of the table, then by hash."""
+    distinct = list(dict.fromkeys(keys))
+    size = 16
+    while len(distinct) + 1 > size * 3 // 4:
+        size *= 2
+    hashed = {key: (h := _java_hash(key)) ^ (h >> 16) for key in distinct}
+    return sorted(distinct, key=lambda key: (hashed[key] & (size - 1), _signed(hashed[key])))
+
+
+def _java_hash(text: str) -> int:
+    h = 0
+    for at in range(0, len(units := text.encode("utf-16-be", "surrogatepass")), 2):
+        h = (31 * h + int.from_bytes(units[at : at + 2])) & _MASK
+    return h
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 32) if value >> 31 else value

@@ -3,6 +3,7 @@
 from spark_copilot.workloads.laboratory import cluster_jobs as cluster
 from spark_copilot.workloads.laboratory import data_jobs as data
 from spark_copilot.workloads.laboratory import delta_jobs as delta
+from spark_copilot.workloads.laboratory import fourth_jobs as fourth
 from spark_copilot.workloads.laboratory import plan_jobs as plan
 from spark_copilot.workloads.laboratory import second_jobs as second
 from spark_copilot.workloads.laboratory import third_jobs as third
@@ -21,6 +22,7 @@ _COME_AND_GO = {
     "spark.dynamicAllocation.executorIdleTimeout": "2s",
 }
 
+_STREAM = {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "4"}
 _DELTA_OWN = ("driver-bound",)
 """Between the jobs of a Delta operation the driver reads and writes the table's log: in a run of some seconds that is a true share of it."""
 
@@ -247,6 +249,88 @@ _ALL = (
     Scenario("delta-append", "lookalike", delta.append_and_report, (), _DELTA_OWN, prepare=delta.write_compact, conf=DELTA),
 )
 
+_FOURTH = (
+    Scenario("collected-sessions", "fault", fourth.collected_sessions, ("data-skew",), conf=_NO_AQE),
+    Scenario("written-by-country", "fault", fourth.written_by_country, ("data-skew",)),
+    Scenario("ranked-per-tenant", "fault", fourth.ranked_per_tenant, ("data-skew",), conf=_NO_AQE),
+    Scenario("wide-groups", "fault", fourth.wide_groups, ("spill",), ("SG515",), conf=_TIGHT),
+    Scenario("joined-in-little-memory", "fault", fourth.joined_in_little_memory, ("spill",), ("SG515",), conf=_TIGHT),
+    Scenario("one-output-file", "fault", fourth.one_output_file, ("too-few-partitions",)),
+    Scenario("one-output-file-late", "lookalike", fourth.one_output_file_late),
+    Scenario("multi-line-json", "fault", fourth.multi_line_json, ("unsplittable-input",), prepare=fourth.write_multi_line_json),
+    Scenario("a-thousand-partitions", "fault", fourth.a_thousand_partitions, ("too-many-small-tasks",), ("task-overhead",)),
+    Scenario(
+        "tiny-day-files",
+        "fault",
+        fourth.tiny_day_files,
+        ("small-files-read",),
+        ("driver-bound", "recomputed-data"),
+        prepare=fourth.write_tiny_day_files,
+    ),
+    Scenario("hourly-crumbs", "fault", fourth.hourly_crumbs, ("small-files-written",)),
+    Scenario("hourly-gathered", "mended", fourth.hourly_gathered),
+    Scenario(
+        "no-broadcast-allowed",
+        "fault",
+        fourth.no_broadcast_allowed,
+        ("broadcast-missed",),
+        conf={"spark.sql.autoBroadcastJoinThreshold": "-1"},
+    ),
+    Scenario("either-key", "fault", fourth.either_key, ("cartesian-or-nested-loop-join",), ("row-explosion",)),
+    Scenario("filtered-by-python", "fault", fourth.filtered_by_python, ("python-udf",)),
+    Scenario("vectors-in-python", "lookalike", fourth.vectors_in_python),
+    Scenario("counted-and-shown", "fault", fourth.counted_and_shown, ("recomputed-data",)),
+    Scenario("growing-lineage", "fault", fourth.growing_lineage, ("recomputed-data",)),
+    Scenario("cached-stages", "healthy", fourth.cached_stages),
+    Scenario(
+        "a-job-a-day",
+        "fault",
+        fourth.a_job_a_day,
+        ("driver-bound", "task-overhead"),
+        ("too-many-small-tasks",),
+        prepare=fourth.write_ninety_days,
+    ),
+    Scenario("to-pandas", "fault", fourth.to_pandas, ("large-driver-result",), ("driver-bound",)),
+    Scenario(
+        "too-much-for-the-driver",
+        "fault",
+        fourth.too_much_for_the_driver,
+        ("job-failed", "large-driver-result"),
+        conf={"spark.driver.maxResultSize": "24m"},
+        fails=True,
+    ),
+    Scenario("divided-by-zero", "fault", fourth.divided_by_zero, ("job-failed",), ("task-failures",), fails=True),
+    Scenario(
+        "missing-column",
+        "fault",
+        fourth.missing_column,
+        ("job-failed",),
+        ("task-failures",),
+        prepare=fourth.write_mixed_layouts,
+        fails=True,
+    ),
+    Scenario("running-total", "fault", fourth.running_total, ("single-partition-window",)),
+    Scenario(
+        "filter-by-function",
+        "fault",
+        fourth.filter_by_function,
+        ("missing-partition-filter",),
+        ("python-udf", "recomputed-data"),
+        prepare=fourth.write_months,
+    ),
+    Scenario("more-cache-than-memory", "fault", fourth.more_cache_than_memory, ("cache-evicted-or-unused",), ("gc-pressure",)),
+    Scenario("duplicated-dimension", "fault", fourth.duplicated_dimension, ("row-explosion",)),
+    Scenario("deduplicated-stream", "fault", fourth.deduplicated_stream, ("state-growth",), ("batch-slower-than-trigger",), conf=_STREAM),
+    Scenario("calm-stream", "healthy", fourth.calm_stream, conf=_STREAM),
+    Scenario("clean-and-load", "healthy", fourth.clean_and_load, prepare=fourth.write_raw_csv),
+    Scenario("wanted-explosion", "lookalike", fourth.wanted_explosion),
+    Scenario("self-join", "healthy", fourth.self_join),
+    Scenario("a-little-uneven", "lookalike", fourth.a_little_uneven, conf=_NO_AQE),
+    Scenario("three-second-query", "healthy", fourth.three_second_query),
+    Scenario("reports-in-threads", "healthy", fourth.reports_in_threads),
+)
+"""Labelled before the first of them was read."""
+
 OLDER = (
     "hot-key",
     "skewed-join",
@@ -273,4 +357,4 @@ OLDER = (
 )
 """What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
 
-SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH)}

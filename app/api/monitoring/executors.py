@@ -4,6 +4,8 @@ import time
 
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, peaks_json, put_moment
+from spark_copilot.connectors.eventlog.scala_order import scala_order
+from spark_copilot.rules_engine.cached_rdds import StorageUse
 from spark_copilot.rules_engine.facts import DRIVERS, FAILED, KILLED, MISSING, SUCCESS, AppRun
 
 
@@ -28,6 +30,7 @@ def executor_json(totals: Totals, row: int) -> Json:
     driver = executors.executor_id[row] in DRIVERS
     removed = int(executors.removed_ms[row])
     peaks = executors.peaks[row]
+    use = executors.storage[row] if executors.storage else StorageUse()
     done, failed, killed = (int(totals.executor_status[code][row]) for code in (SUCCESS, FAILED, KILLED))
 
     def total(*names: str) -> int:
@@ -39,9 +42,9 @@ def executor_json(totals: Totals, row: int) -> Json:
         out["hostPort"] = executors.host_port[row]
     out |= {
         "isActive": removed == MISSING,
-        "rddBlocks": 0,
-        "memoryUsed": 0,
-        "diskUsed": 0,
+        "rddBlocks": use.rdd_blocks,
+        "memoryUsed": use.memory_bytes,
+        "diskUsed": use.disk_bytes,
         "totalCores": int(executors.cores[row]),
         "maxTasks": int(executors.cores[row]) // task_cpus(run, int(executors.resource_profile[row])),
         "activeTasks": active,
@@ -62,17 +65,18 @@ def executor_json(totals: Totals, row: int) -> Json:
         out["removeReason"] = executors.removed_reason[row] or ""
     out["executorLogs"] = dict(executors.log_urls[row])
     out["memoryMetrics"] = {
-        "usedOnHeapStorageMemory": 0,
-        "usedOffHeapStorageMemory": 0,
+        "usedOnHeapStorageMemory": use.on_heap_bytes,
+        "usedOffHeapStorageMemory": use.off_heap_bytes,
         "totalOnHeapStorageMemory": int(executors.max_on_heap_bytes[row]),
         "totalOffHeapStorageMemory": int(executors.max_off_heap_bytes[row]),
     }
-    out["blacklistedInStages"] = []
+    excluded_in = scala_order(executors.excluded_in[row]) if executors.excluded_in else []
+    out["blacklistedInStages"] = excluded_in
     if peaks or done + failed + killed:
         out["peakMemoryMetrics"] = peaks_json(peaks)
     out["attributes"] = dict(executors.attributes[row])
     out["resources"] = dict(executors.resources[row])
     out["resourceProfileId"] = int(executors.resource_profile[row])
     out["isExcluded"] = bool(executors.excluded[row])
-    out["excludedInStages"] = []
+    out["excludedInStages"] = excluded_in
     return out

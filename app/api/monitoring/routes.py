@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from spark_copilot.app.api.monitoring import executors, jobs, listing, sql, stages
 from spark_copilot.app.api.monitoring.environment import environment_json
+from spark_copilot.app.api.monitoring.storage import rdd_json
 from spark_copilot.app.api.monitoring.store import Store, application_json, attempt_json
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.rules_engine.errors import BadInput, CopilotError, NotFound, UsageError
@@ -248,13 +249,16 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
     @router.get(prefix + "/storage/rdd")
     def storage(request: Request) -> Answer:
         """Cached RDDs: none, unless the log holds block updates, which Spark does not write by default."""
-        totals(request)
-        return Answer([])
+        run = totals(request).run
+        return Answer([rdd_json(run, rdd) for rdd in run.cached])
 
     @router.get(prefix + "/storage/rdd/{rdd_id}")
     def one_rdd(request: Request, rdd_id: int) -> Answer:
         """One cached RDD."""
-        totals(request)
+        run = totals(request).run
+        for rdd in run.cached:
+            if rdd.rdd_id == rdd_id:
+                return Answer(rdd_json(run, rdd))
         raise NotFound(f"no rdd found w/ id {rdd_id}")
 
     @router.get(prefix + "/logs")

@@ -193,7 +193,8 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
     mine = totals.counted_rows(row)
     again = totals.resubmitted_of_stage.get(row, [])
     known = totals.peaks_of_stage.get(row, {})
-    executors = sorted({int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | set(known))
+    excluded = _excluded_rows(totals, row)
+    executors = sorted({int(e) for e in tasks.executor_row[mine]} | {r.executor_row for r in again} | set(known) | excluded)
     out: dict[int, Json] = {}
     for executor in executors:
         rows = mine[tasks.executor_row[mine] == executor]
@@ -206,13 +207,20 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
             "killedTasks": int((status == KILLED).sum()),
         }
         one |= {name: int(sum(totals.metric(column)[rows].sum() for column in columns)) for name, columns in _EXECUTOR_SUMS.items()}
-        one["isBlacklistedForStage"] = False
+        one["isBlacklistedForStage"] = executor in excluded
         peaks = known.get(executor)
         if peaks is not None:
             one["peakMemoryMetrics"] = peaks_json(peaks)
-        one["isExcludedForStage"] = False
+        one["isExcludedForStage"] = executor in excluded
         out[executor] = one
     return out
+
+
+def _excluded_rows(totals: Totals, row: int) -> set[int]:
+    """Rows of the executors that got no more tasks of the stage."""
+    named = totals.run.stages.excluded_executors
+    every = totals.run.executors.executor_id
+    return {every.index(name) for name in named[row] if name in every} if named else set()
 
 
 def executor_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> Json:

@@ -193,6 +193,13 @@ def _stamp(log: Path) -> tuple[int, int]:
     return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
+def _in_progress(log: Path) -> bool:
+    """Whether the name says that the log is still written: the History Server then looks for no end, even where there is one."""
+    if log.is_dir():
+        return any(log.glob("appstatus_*.inprogress"))
+    return log.name.endswith(".inprogress")
+
+
 def application_json(attempts: list[Attempt]) -> Json:
     """ApplicationInfo of one application's attempts."""
     return {"id": attempts[0].app.id, "name": attempts[0].app.name, "attempts": [attempt_json(a) for a in attempts]}
@@ -201,14 +208,15 @@ def application_json(attempts: list[Attempt]) -> Json:
 def attempt_json(attempt: Attempt) -> Json:
     """ApplicationAttemptInfo; an attempt without an end has -1 there and no duration."""
     app = attempt.app
-    complete = app.ended_ms != MISSING
+    ended = MISSING if _in_progress(attempt.log) else app.ended_ms
+    complete = ended != MISSING
     updated = attempt.stamp[1] // 1_000_000
     out: Json = {} if app.attempt is None else {"attemptId": app.attempt}
     out |= {
         "startTime": moment(app.started_ms),
-        "endTime": moment(app.ended_ms),
+        "endTime": moment(ended),
         "lastUpdated": moment(updated),
-        "duration": app.ended_ms - app.started_ms if complete else 0,
+        "duration": ended - app.started_ms if complete else 0,
         "sparkUser": app.user,
         "completed": complete,
         "appSparkVersion": app.spark_version,
@@ -219,7 +227,7 @@ def attempt_json(attempt: Attempt) -> Json:
         "logSourceName": attempt.log.parent.as_uri(),
         "logSourceFullPath": attempt.log.parent.as_uri(),
         "startTimeEpoch": app.started_ms,
-        "endTimeEpoch": app.ended_ms,
+        "endTimeEpoch": ended,
         "lastUpdatedEpoch": updated,
     }
     return out
