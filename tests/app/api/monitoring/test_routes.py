@@ -154,8 +154,10 @@ def test_new_and_grown_logs_appear_and_broken_ones_spoil_nothing(tmp_path: Path,
     assert len(ask.get(f"{BASE}/jobs").json()) == 2
     (tmp_path / "app.inprogress").write_bytes(b"".join(lines))
     os.utime(tmp_path / "app.inprogress", (time.time() + 5, time.time() + 5))
+    assert ask.get("/api/v1/applications").json()[0]["attempts"][0]["completed"] is False  # Spark renames what is done
+    (tmp_path / "app.inprogress").rename(tmp_path / "app")
     assert ask.get("/api/v1/applications").json()[0]["attempts"][0]["completed"] is True
-    (tmp_path / "app.inprogress").unlink()
+    (tmp_path / "app").unlink()
     assert ask.get("/api/v1/applications").json() == []
 
 
