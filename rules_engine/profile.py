@@ -121,6 +121,12 @@ class Stage:
         row = int(self.run.stages.sql_row[self.row])
         return self.run.sql[row] if 0 <= row < len(self.run.sql) else None
 
+    @cached_property
+    def listed(self) -> str | None:
+        """What a job lists that Spark starts by itself to find the files of very many folders; None for any other stage."""
+        text = self.run.stages.description[self.row] if self.run.stages.description else None
+        return text.removeprefix(_LISTING) if text is not None and text.startswith(_LISTING) else None
+
     @property
     def where(self) -> Where:
         """The place, with call site and SQL text where the log has them."""
@@ -143,6 +149,8 @@ def where_of(run: AppRun, row: int) -> Where:
         sql_description=None if sql is None else (sql.description or None),
     )
 
+
+_LISTING = "Listing leaf files and directories for "
 
 _OPAQUE = ("NativeMethodAccessorImpl", "$anonfun$", "ThreadPoolExecutor.java", "withThreadLocalCaptured", "DirectMethodHandleAccessor")
 

@@ -37,6 +37,9 @@ class SkewLimits:
     plain_ratio: float = 3.0  # or when it has this many times the data, whatever the time: work per row may grow with it
     min_rows: int = 1_000  # a few rows cannot be the reason, whatever their ratio
     min_bytes: int = 512 << 10  # Python RDDs count batches, not rows: there bytes tell
+    lopsided_ratio: float = 5.0  # a partition with this many times its peers' data and time is skew even where nobody waited for it …
+    lopsided_share: float = 0.3  # … when it is so much of the stage that four slots would already wait
+    lopsided_wall_ratio: float = 0.1  # … and not a trifle of the run
     gc_explains_ratio: float = 0.5  # a pause that is half of the tail is a pause, not a straggler
     cut_to_quantile: float = 0.75
     slow_node_ratio: float = 1.5  # an executor's median task / the same stages' median elsewhere
@@ -114,8 +117,14 @@ class PlanLimits:
     explosion_min_rows: int = 1_000_000
     explosion_removable_ratio: float = 0.8
     repeat_min_wall_ratio: float = 0.03
+    shared_min_times: int = 3  # different queries on one DataFrame: from three on it is a habit …
+    shared_min_wall_ratio: float = 0.08  # … that has to cost this much of the run
+    shared_twice_wall_ratio: float = 0.2  # two queries on one table are everyday; only much repeated work is worth a word
+    shared_min_ms: int = 2_000
+    shared_removable_ratio: float = 0.85  # reading rows back from a cache costs about an eighth of computing them
     repeat_like_ratio: float = 1.6  # RDD jobs on the same source whose task times differ by less do the same work
     result_min_bytes: int = 16 << 20  # serialised, compressed task results sent to the driver in one stage
+    result_heavy_bytes: int = 96 << 20  # a tenth of the default driver: it may not fit next time, even where it took no time
     result_ms_per_mib: float = 800.0  # the slowest seen: rows into Python objects; a longer pause is the program's own
     result_removable_ratio: float = 0.9
 

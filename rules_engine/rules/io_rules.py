@@ -64,7 +64,7 @@ def small_files_read(run: AppRun, limits: PartitionLimits) -> Iterator[Observati
 
     Why it costs: each file is listed, opened and its footer read; that is some milliseconds to tens of them, whatever the file holds.
     What to do: compact the table to files of about 128 MiB; write it with fewer partitions; for Delta run OPTIMIZE.
-    Blind spot: listing in the driver shows as driver time, not here; a read that prunes to a few of many files is left alone.
+    Blind spot: listing in the driver shows as driver time, not here (the jobs that Spark lists very many folders with do); a read that prunes to a few of many files is left alone.
     """
     for scan in scans(run, heavy=True):
         if not scan.files or scan.bytes is None or scan.files < limits.small_file_min or scan.is_delta:
@@ -73,7 +73,8 @@ def small_files_read(run: AppRun, limits: PartitionLimits) -> Iterator[Observati
         if mean >= limits.small_file_bytes:
             continue
         stages = [profile(run).stage(row) for row in profile(run).stages_of(scan.node.plan)]
-        stages = [s for s in stages if s.n]
+        listing = [s for s in profile(run).stages if s.listed is not None and scan.location and scan.location in s.listed]
+        stages = [s for s in [*stages, *listing] if s.n]
         spent = sum(s.total_ms for s in stages)
         if not stages or spent / run.slots_max < max(limits.min_lost_ms / 2, limits.min_wall_ratio * run.wall_ms):
             continue
@@ -88,7 +89,7 @@ def small_files_read(run: AppRun, limits: PartitionLimits) -> Iterator[Observati
             evidence=(
                 Evidence(metric="files", value=scan.files, limit=limits.small_file_min, unit="count"),
                 Evidence(metric="mean size", value=mean, limit=limits.small_file_bytes, unit="bytes"),
-                Evidence(metric="time of the tasks that read them", value=spent, limit=None, unit="ms"),
+                Evidence(metric="time of the tasks that list and read them", value=spent, limit=None, unit="ms"),
             ),
             remedy=RemoveShare(
                 stages=tuple(s.ref for s in stages), of="compute", ratio=round(opening * (1 - min(wanted / scan.files, 1.0)) * 0.9, 3)

@@ -164,6 +164,8 @@ def too_many_small_tasks(run: AppRun, limits: PartitionLimits) -> Iterator[Obser
     slots = run.slots_max
     small = []
     for stage in profile(run).stages:
+        if stage.listed is not None:  # one task a folder, whatever is set
+            continue
         many = stage.n >= max(limits.small_task_min, limits.small_task_per_slot * slots)
         if many and float(np.median(stage.ms)) <= limits.small_task_ms:
             small.append(stage)

@@ -1,16 +1,13 @@
 """Operators of the plan that cost: Python rows, repeated work, large answers."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
-import numpy as np
-
 from spark_copilot.rules_engine.facts import MISSING, AppRun, PlanNode
-from spark_copilot.rules_engine.findings import Cache, DriverGap, Evidence, Observation, RemoveShare, Severity, Where
+from spark_copilot.rules_engine.findings import DriverGap, Evidence, Observation, RemoveShare, Severity
 from spark_copilot.rules_engine.limits import PlanLimits
-from spark_copilot.rules_engine.plans import graph_of, metric, walk
-from spark_copilot.rules_engine.profile import Stage, call_site, profile
+from spark_copilot.rules_engine.plans import graph_of, metric
+from spark_copilot.rules_engine.profile import profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
 from spark_copilot.rules_engine.rules.operators import at, refs, stages_near, worth
@@ -106,128 +103,6 @@ def _function(plan: PlanNode) -> str:
     return f"the function {match[1]}" if match else "the Python function"
 
 
-_CONSTANT = re.compile(r"'[^']*'|(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?\b")
-_EXPRESSION_ID = re.compile(r"#\d+L?|\[plan_id=\d+\]|plan_id=\d+|\bid=#?\d+|rdd_\d+|Statistics\([^)]*\)|@[0-9a-f]{4,}")
-
-
-_OF_A_STREAM = re.compile(r"MicroBatch|StateStore|Streaming")
-"""Nodes of a micro-batch: the same plan on the next rows."""
-
-_MADE_HERE = ("Range", "LocalTableScan")
-"""Leaves whose constants are the data itself."""
-
-
-def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
-    """A plan without ids: its text with constants taken out, and the constants in order."""
-    parts, constants = [], []
-    for node in walk(plan):
-        if node.name in ("AdaptiveSparkPlan", "ResultQueryStage") or node.name.startswith("WholeStageCodegen"):
-            continue
-        text = _EXPRESSION_ID.sub("", node.text)
-        if not node.children and node.name in _MADE_HERE:
-            parts.append(f"{node.name}|{text}")  # other rows, not the same again
-            continue
-        if location := node.metadata.get("Location"):
-            parts.append(location)
-        constants += _CONSTANT.findall(text)
-        parts.append(f"{node.name}|{_CONSTANT.sub('?', text)}|{len(node.children)}")
-    return "\n".join(parts), tuple(constants)
-
-
-@rule("recomputed-data", family="plan", limits=PlanLimits, title="The same query is computed again and again")
-def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
-    """Several actions ran the same plan (or plans that differ in one constant), each from the beginning.
-
-    Why it costs: scans, joins and functions that were done are done again.
-    What to do: cache or checkpoint the shared DataFrame before its first action, write it once and read it back, or ask all questions in one action.
-    Blind spot: a plan that reads from a cache is not counted; whether the shared result fits in memory is yours to judge; a loop over different inputs looks alike when only one constant differs.
-    """
-    groups: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
-    for position, execution in enumerate(run.sql):
-        if execution.first_plan is None or any(
-            n.name == "InMemoryTableScan" or _OF_A_STREAM.search(n.name) for n in walk(execution.first_plan)
-        ):
-            continue
-        shape, constants = _shape(execution.first_plan)
-        if shape.count("\n") >= 1:
-            groups[shape].append((constants, position))
-    stages_of: dict[int, list[Stage]] = defaultdict(list)
-    for row, sql_row in enumerate(run.stages.sql_row.tolist()):
-        if sql_row >= 0 and (stage := profile(run).stage(row)).n:
-            stages_of[sql_row].append(stage)
-    for same in groups.values():
-        first = same[0][0]
-        # One constant may stand in a filter and again where the filter was pushed to.
-        alike = [p for constants, p in same if len({(a, b) for a, b in zip(constants, first, strict=True) if a != b}) <= 1]
-        repeats = [s for position in alike[1:] for s in stages_of[position]]
-        if len(alike) < 2 or not repeats:
-            continue
-        spent = sum(max((s.span_ms for s in stages_of[p]), default=0) for p in alike[1:])
-        if spent < limits.repeat_min_wall_ratio * run.wall_ms:
-            continue
-        execution = run.sql[alike[0]]
-        worst = max(repeats, key=lambda s: s.total_ms)
-        yield Observation(
-            code="recomputed-data",
-            where=Where(sql_id=execution.sql_id, sql_description=execution.description or None, call_site=call_site(run, worst.row)),
-            evidence=(
-                Evidence(metric="times computed", value=len(alike), limit=2, unit="count"),
-                Evidence(metric="time of the repeats", value=spent, limit=limits.repeat_min_wall_ratio * run.wall_ms, unit="ms"),
-            ),
-            remedy=Cache(stages=tuple(s.ref for s in repeats)),
-            changes=code(
-                "cache",
-                "cache the shared DataFrame before its first action and unpersist it after the last",
-                "undo when cached blocks are evicted or the heap runs full",
-                to="shared = df.cache()",
-            ),
-            occurrences=len(alike) - 1,
-            also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
-        )
-    for stages in _rdd_repeats(run, limits):
-        spent = sum(s.span_ms for s in stages[1:])
-        if spent < limits.repeat_min_wall_ratio * run.wall_ms:
-            continue
-        yield Observation(
-            code="recomputed-data",
-            where=stages[0].where,
-            evidence=(
-                Evidence(metric="times computed", value=len(stages), limit=2, unit="count"),
-                Evidence(metric="time of the repeats", value=spent, limit=limits.repeat_min_wall_ratio * run.wall_ms, unit="ms"),
-            ),
-            remedy=Cache(stages=tuple(s.ref for s in stages[1:])),
-            changes=code(
-                "cache",
-                "persist the shared RDD before its first action and unpersist it after the last",
-                "undo when cached blocks are evicted or the heap runs full",
-                to="shared = rdd.persist()",
-            ),
-            occurrences=len(stages) - 1,
-            also=tuple(int(run.stages.stage_id[s.row]) for s in stages[1:]),
-            cause="actions on the same RDD",
-        )
-
-
-def _rdd_repeats(run: AppRun, limits: PlanLimits) -> list[list[Stage]]:
-    """Stages outside SQL that start from the same uncached RDD, in as many tasks of about the same time: the same lineage walked again, in order of time."""
-    groups: dict[tuple[int, int], list[Stage]] = defaultdict(list)
-    for stage in profile(run).stages:
-        rdds = run.stages.rdds[stage.row]
-        if stage.sql is not None or not rdds or any("Memory" in r.storage_level or "Disk" in r.storage_level for r in rdds):
-            continue
-        source = min(r.rdd_id for r in rdds)
-        groups[source, stage.declared].append(stage)
-    alike = []
-    for stages in groups.values():
-        stages.sort(key=lambda s: (int(run.stages.submitted_ms[s.row]), s.ref))
-        usual = float(np.median([np.median(s.ms) for s in stages]))
-        same = [s for s in stages if usual / limits.repeat_like_ratio <= float(np.median(s.ms)) <= usual * limits.repeat_like_ratio]
-        jobs = {int(run.stages.job_row[s.row]) for s in same}
-        if len(jobs) == len(same) >= 2:
-            alike.append(same)
-    return alike
-
-
 @rule("large-driver-result", family="plan", limits=PlanLimits, title="A large result is fetched into the driver")
 def large_driver_result(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     """Tasks sent many megabytes of rows to the driver (collect, toPandas, take of very many).
@@ -250,7 +125,8 @@ def large_driver_result(run: AppRun, limits: PlanLimits) -> Iterator[Observation
         own = run.sql[sql_row].completed_ms - end if sql_row >= 0 and run.sql[sql_row].completed_ms != MISSING else 0
         pause = min(max(pause, 0), int(limits.result_ms_per_mib * total / (1 << 20)))
         fetch = int(run.tasks.overhead_ms[rows].sum())
-        if (pause + fetch / run.slots_max) < limits.min_wall_ratio * run.wall_ms:
+        cheap = (pause + fetch / run.slots_max) < limits.min_wall_ratio * run.wall_ms
+        if cheap and total < limits.result_heavy_bytes:
             continue
         stage = profile(run).stage(row)
         yield Observation(
@@ -261,7 +137,9 @@ def large_driver_result(run: AppRun, limits: PlanLimits) -> Iterator[Observation
                 Evidence(metric="pause after it", value=pause, limit=None, unit="ms"),
                 Evidence(metric="of it inside the query", value=max(own, 0), limit=None, unit="ms"),
             ),
-            remedy=DriverGap(ms=limits.result_removable_ratio * pause),
+            remedy=None if cheap else DriverGap(ms=limits.result_removable_ratio * pause),
+            severity_floor=Severity.LOW if total >= limits.result_heavy_bytes else None,
+            severity_cap=Severity.LOW if cheap else None,
             changes=code(
                 "collect",
                 "aggregate, limit or write instead of collecting the rows",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Change, CutTail, DropExecutor, Evidence, Observation, Repartition, Where
+from spark_copilot.rules_engine.findings import Change, CutTail, DropExecutor, Evidence, Observation, Repartition, Severity, Where
 from spark_copilot.rules_engine.limits import SkewLimits
 from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
@@ -35,13 +35,14 @@ def _by_data(stage: Stage, limits: SkewLimits) -> bool:
     return enough and ratio >= limits.data_ratio and explained
 
 
-@rule("data-skew", family="skew", limits=SkewLimits, title="One task has far more data than the others, and the stage waits for it")
+@rule("data-skew", family="skew", limits=SkewLimits, title="One task has far more data than the others")
 def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     """A stage ends when its slowest task ends; here that task read several times the rows or bytes of its median peer, so a hot key fills one partition.
 
     Why it costs: the other cores finish early and stand idle while one task works through the hot partition; it is also the task that spills or runs out of memory.
     What to do: for joins let adaptive execution split the partition (it needs AQE and its skew join on); for aggregations and repartitions spread the hot key with a
     salt, or handle it apart.
+    On few slots a hot partition may cost nothing, because the rest takes as long beside it; then it is said at low severity and without a saving.
     Blind spot: skew that shows only in the work per row, not in rows or bytes, is called straggler-tasks; a stage of one task has no peer to compare with.
     """
     for stage in _tailed(run, limits, limits.min_tasks_by_data):
@@ -63,6 +64,41 @@ def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
             remedy=Repartition(stages=(stage.ref,), partitions=int(wanted)),
             changes=_spread(run, stage),
             cause=_key_words(stage),
+        )
+    yield from _lopsided(run, limits)
+
+
+def _lopsided(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
+    """Stages that did not wait for their hot partition only because all the rest took as long on the few slots there were."""
+    waited = {stage.ref for stage in _tailed(run, limits, limits.min_tasks_by_data)}
+    for stage in profile(run).stages:
+        if stage.n < limits.min_tasks or stage.ref in waited or not _by_data(stage, limits):
+            continue
+        slowest = float(stage.ms[stage.slowest])
+        if stage.data_ratio() < limits.lopsided_ratio or stage.tail_ratio < max(limits.lopsided_ratio, limits.tail_ratio):
+            continue
+        if slowest < limits.lopsided_share * stage.total_ms or stage.tail_ms < max(
+            limits.min_tail_ms, limits.lopsided_wall_ratio * run.wall_ms
+        ):
+            continue
+        yield Observation(
+            code="data-skew",
+            where=stage.where,
+            evidence=(
+                Evidence(metric="its data / median task's", value=stage.data_ratio(), limit=limits.lopsided_ratio, unit="ratio"),
+                Evidence(metric="slowest / median task", value=stage.tail_ratio, limit=limits.lopsided_ratio, unit="ratio"),
+                Evidence(metric="slowest task", value=slowest, limit=None, unit="ms"),
+                Evidence(
+                    metric="slots beyond which the stage only waits for it",
+                    value=round(stage.total_ms / slowest, 1),
+                    limit=None,
+                    unit="count",
+                ),
+            ),
+            severity_floor=Severity.LOW,
+            severity_cap=Severity.LOW,
+            changes=_spread(run, stage),
+            cause=f"on {run.slots_max} slots the rest takes as long, so nothing is lost yet; more slots would not make the stage faster",
         )
 
 

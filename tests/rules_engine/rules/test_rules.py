@@ -10,7 +10,7 @@ import pytest
 from spark_copilot.rules_engine.catalog import RULES, rule_of
 from spark_copilot.rules_engine.errors import MissingFact
 from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS, AppRun, RddInfo, StreamProgress
-from spark_copilot.rules_engine.findings import CODES, FAMILIES
+from spark_copilot.rules_engine.findings import CODES, FAMILIES, Severity
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rule import PAGE_HEADINGS
 from tests.builders import START, StageSpec, execution, node, run_of
@@ -335,10 +335,53 @@ def test_recomputed_data() -> None:
     assert codes("recomputed-data", run_of(*twice, sql=[execution(cached, {}), execution(cached, {}, sql_id=1)])) == []
 
 
-@pytest.mark.parametrize(("mib", "tail", "found"), [(300, 8_000, True), (1, 8_000, False), (300, 10, False)])
+@pytest.mark.parametrize(("mib", "tail", "found"), [(300, 8_000, True), (1, 8_000, False), (300, 10, True), (40, 10, False)])
 def test_large_driver_result(mib: int, tail: int, found: bool) -> None:
     run = run_of(StageSpec(ms=[3_000] * 4, columns={"result_bytes": (mib << 20) // 4}), tail_ms=tail)
     assert (codes("large-driver-result", run) == ["large-driver-result"]) is found
+
+
+def test_a_hot_partition_that_nobody_waited_for_is_a_small_remark() -> None:
+    # Two slots: the hot task runs beside all others, which together take as long.
+    hot = StageSpec(ms=[9_000, *[700] * 12], columns={"shuffle_read_local_bytes": [90 << 20, *[6 << 20] * 12]})
+    rule = rule_of("data-skew")
+    assert rule is not None
+    (found,) = rule.check(run_of(hot), LIMITS.of(rule.limits))
+    assert (found.severity_cap, found.remedy) == (Severity.LOW, None)
+    mild = StageSpec(ms=[3_000, *[700] * 12], columns={"shuffle_read_local_bytes": [20 << 20, *[6 << 20] * 12]})
+    assert codes("data-skew", run_of(mild)) == []
+
+
+COSTLY = "Filter (aggregate(sequence(1, 400), 0.0, lambda(acc, x)) > 0.0)"
+
+
+def action(plan: Any, sql_id: int) -> Any:
+    """An aggregate over a plan."""
+    return execution(node("HashAggregate", plan, text=f"HashAggregate(keys=[], functions=[f{sql_id}(v#1)])"), {}, sql_id=sql_id)
+
+
+@pytest.mark.parametrize(
+    ("plans", "found"),
+    [
+        pytest.param([COSTLY] * 3, True, id="three actions on one costly DataFrame"),
+        pytest.param(["Filter (id#0L > 5)"] * 3, False, id="three actions on cheap rows"),
+        pytest.param([COSTLY, COSTLY.replace("400", "500"), COSTLY.replace("400", "600")], False, id="other work each time"),
+    ],
+)
+def test_actions_that_begin_with_the_same_work(plans: list[str], found: bool) -> None:
+    leaf = node("Scan parquet ", metadata={"Location": "InMemoryFileIndex(1 paths)[file:/t]"})
+    sql = [action(node("Filter", leaf, text=text), i) for i, text in enumerate(plans)]
+    run = run_of(*(StageSpec(ms=[4_000] * 4, sql_row=i) for i in range(3)), sql=sql)
+    assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
+
+
+def test_reading_other_partitions_of_a_table_is_other_work() -> None:
+    def day(n: int) -> Any:
+        metadata = {"Location": "InMemoryFileIndex(1 paths)[file:/t]", "PartitionFilters": f"[(day#2 = {n})]"}
+        return action(node("Filter", node("Scan parquet ", metadata=metadata), text=COSTLY), n)
+
+    run = run_of(*(StageSpec(ms=[4_000] * 4, sql_row=i) for i in range(3)), sql=[day(i) for i in range(3)])
+    assert codes("recomputed-data", run) == []
 
 
 SCAN = "FileScan parquet [id#0L,day#1,digest#2] Batched: true, DataFilters: [], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: {filters}, PushedFilters: [], ReadSchema: struct<id:bigint,digest:string>"

@@ -1,0 +1,188 @@
+"""Work that is done again and again: the same query, the same DataFrame under several actions, the same RDD."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from spark_copilot.rules_engine.facts import AppRun, PlanNode, SqlExecution
+from spark_copilot.rules_engine.findings import Cache, Evidence, Observation, RemoveShare, Where
+from spark_copilot.rules_engine.limits import PlanLimits
+from spark_copilot.rules_engine.plans import walk
+from spark_copilot.rules_engine.profile import Stage, call_site, profile
+from spark_copilot.rules_engine.rule import rule
+from spark_copilot.rules_engine.rules.changes import code
+from spark_copilot.rules_engine.rules.shared_work import EXPRESSION_ID, OF_A_STREAM, Chain, chains, shared_ratio
+
+_CONSTANT = re.compile(r"'[^']*'|(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?\b")
+_MADE_HERE = ("Range", "LocalTableScan")
+"""Leaves whose constants are the data itself."""
+
+
+def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
+    """A plan without ids: its text with constants taken out, and the constants in order."""
+    parts, constants = [], []
+    for node in walk(plan):
+        if node.name in ("AdaptiveSparkPlan", "ResultQueryStage") or node.name.startswith("WholeStageCodegen"):
+            continue
+        text = EXPRESSION_ID.sub("", node.text)
+        if not node.children and node.name in _MADE_HERE:
+            parts.append(f"{node.name}|{text}")  # other rows, not the same again
+            continue
+        if node.name == "Exchange" and "REPARTITION_BY_NUM" in text:
+            parts.append(f"{node.name}|{text}")  # another number of partitions that someone asked for is another table
+            continue
+        if location := node.metadata.get("Location"):
+            parts.append(location)
+        constants += _CONSTANT.findall(text)
+        parts.append(f"{node.name}|{_CONSTANT.sub('?', text)}|{len(node.children)}")
+    return "\n".join(parts), tuple(constants)
+
+
+_CACHE = code(
+    "cache",
+    "cache the shared DataFrame before its first action and unpersist it after the last",
+    "undo when cached blocks are evicted or the heap runs full",
+    to="shared = df.cache()",
+)
+
+
+@rule("recomputed-data", family="plan", limits=PlanLimits, title="The same query is computed again and again")
+def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
+    """Several actions ran the same plan (or plans that differ in one constant), or plans that begin with the same costly work, each from the beginning.
+
+    Why it costs: scans, joins and functions that were done are done again.
+    What to do: cache or checkpoint the shared DataFrame before its first action, write it once and read it back, or ask all questions in one action.
+    Blind spot: a plan that reads from a cache is not counted; whether the shared result fits in memory is yours to judge; a loop over different inputs looks alike when only one constant differs.
+    """
+    groups: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
+    for position, execution in enumerate(run.sql):
+        if execution.first_plan is None or any(
+            n.name == "InMemoryTableScan" or OF_A_STREAM.search(n.name) for n in walk(execution.first_plan)
+        ):
+            continue
+        shape, constants = _shape(execution.first_plan)
+        if shape.count("\n") >= 1:
+            groups[shape].append((constants, position))
+    stages_of: dict[int, list[Stage]] = defaultdict(list)
+    for row, sql_row in enumerate(run.stages.sql_row.tolist()):
+        if sql_row >= 0 and (stage := profile(run).stage(row)).n:
+            stages_of[sql_row].append(stage)
+    told: set[int] = set()
+    for same in groups.values():
+        first = same[0][0]
+        # One constant may stand in a filter and again where the filter was pushed to.
+        alike = [p for constants, p in same if len({(a, b) for a, b in zip(constants, first, strict=True) if a != b}) <= 1]
+        repeats = [s for position in alike[1:] for s in stages_of[position]]
+        if len(alike) < 2 or not repeats:
+            continue
+        spent = sum(max((s.span_ms for s in stages_of[p]), default=0) for p in alike[1:])
+        if spent < limits.repeat_min_wall_ratio * run.wall_ms:
+            continue
+        told.update(alike[1:])
+        execution = run.sql[alike[0]]
+        worst = max(repeats, key=lambda s: s.total_ms)
+        yield Observation(
+            code="recomputed-data",
+            where=Where(sql_id=execution.sql_id, sql_description=execution.description or None, call_site=call_site(run, worst.row)),
+            evidence=(
+                Evidence(metric="times computed", value=len(alike), limit=2, unit="count"),
+                Evidence(metric="time of the repeats", value=spent, limit=limits.repeat_min_wall_ratio * run.wall_ms, unit="ms"),
+            ),
+            remedy=Cache(stages=tuple(s.ref for s in repeats)),
+            changes=_CACHE,
+            occurrences=len(alike) - 1,
+            also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
+        )
+    yield from _shared(run, limits, told)
+    for stages in _rdd_repeats(run, limits):
+        spent = sum(s.span_ms for s in stages[1:])
+        if spent < limits.repeat_min_wall_ratio * run.wall_ms:
+            continue
+        yield Observation(
+            code="recomputed-data",
+            where=stages[0].where,
+            evidence=(
+                Evidence(metric="times computed", value=len(stages), limit=2, unit="count"),
+                Evidence(metric="time of the repeats", value=spent, limit=limits.repeat_min_wall_ratio * run.wall_ms, unit="ms"),
+            ),
+            remedy=Cache(stages=tuple(s.ref for s in stages[1:])),
+            changes=code(
+                "cache",
+                "persist the shared RDD before its first action and unpersist it after the last",
+                "undo when cached blocks are evicted or the heap runs full",
+                to="shared = rdd.persist()",
+            ),
+            occurrences=len(stages) - 1,
+            also=tuple(int(run.stages.stage_id[s.row]) for s in stages[1:]),
+            cause="actions on the same RDD",
+        )
+
+
+def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observation]:
+    """Different queries that begin with the same costly work, each from the beginning; those that were said to repeat a whole query are left out."""
+    groups: dict[str, list[tuple[int, float, bool]]] = defaultdict(
+        list
+    )  # by source: the query, how much had been done before, more than its source
+    earlier: list[Chain] = []
+    for position, execution in enumerate(run.sql):
+        if execution.first_plan is None or position in told:
+            continue
+        own = chains(execution.first_plan)
+        heaviest = max(own, key=lambda chain: chain.weight + sum(step.weight for step in chain.steps), default=None)
+        if heaviest is not None:
+            groups[heaviest.source].append((position, *max((shared_ratio(heaviest, before) for before in earlier), default=(0.0, False))))
+        earlier += own
+    for found in groups.values():
+        known = [(position, ratio) for position, ratio, more in found if ratio > 0 and (more or len(found) >= limits.shared_min_times)]
+        again = [(position, ratio, heavy) for position, ratio in known if (heavy := _heavy(run, run.sql[position]))]
+        spent = sum(ratio * sum(s.span_ms for s in heavy) for _, ratio, heavy in again)
+        repeats = [s for *_, heavy in again for s in heavy]
+        often = len(again) + 1 >= limits.shared_min_times
+        least = limits.shared_min_wall_ratio if often else limits.shared_twice_wall_ratio
+        if not repeats or spent < max(least * run.wall_ms, limits.shared_min_ms):
+            continue
+        first = run.sql[found[0][0]]
+        worst = max(repeats, key=lambda s: s.total_ms)
+        whole = sum(s.span_ms for s in repeats)
+        yield Observation(
+            code="recomputed-data",
+            where=Where(sql_id=first.sql_id, sql_description=first.description or None, call_site=call_site(run, worst.row)),
+            evidence=(
+                Evidence(metric="queries that begin with the same work", value=len(again) + 1, limit=2, unit="count"),
+                Evidence(metric="time of the repeats", value=round(spent), limit=least * run.wall_ms, unit="ms"),
+            ),
+            remedy=RemoveShare(
+                stages=tuple(s.ref for s in repeats), of="compute", ratio=round(limits.shared_removable_ratio * spent / whole, 3)
+            ),
+            changes=_CACHE,
+            occurrences=len(again),
+            also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
+            cause="several actions on one DataFrame that is not cached",
+        )
+
+
+def _heavy(run: AppRun, execution: SqlExecution) -> list[Stage]:
+    """The stages of a query that weigh something."""
+    return [stage for stage in profile(run).stages if stage.sql is execution]
+
+
+def _rdd_repeats(run: AppRun, limits: PlanLimits) -> list[list[Stage]]:
+    """Stages outside SQL that start from the same uncached RDD, in as many tasks of about the same time: the same lineage walked again, in order of time."""
+    groups: dict[tuple[int, int], list[Stage]] = defaultdict(list)
+    for stage in profile(run).stages:
+        rdds = run.stages.rdds[stage.row]
+        if stage.sql is not None or not rdds or any("Memory" in r.storage_level or "Disk" in r.storage_level for r in rdds):
+            continue
+        source = min(r.rdd_id for r in rdds)
+        groups[source, stage.declared].append(stage)
+    alike = []
+    for stages in groups.values():
+        stages.sort(key=lambda s: (int(run.stages.submitted_ms[s.row]), s.ref))
+        usual = float(np.median([np.median(s.ms) for s in stages]))
+        same = [s for s in stages if usual / limits.repeat_like_ratio <= float(np.median(s.ms)) <= usual * limits.repeat_like_ratio]
+        jobs = {int(run.stages.job_row[s.row]) for s in same}
+        if len(jobs) == len(same) >= 2:
+            alike.append(same)
+    return alike
