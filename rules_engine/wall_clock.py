@@ -71,12 +71,20 @@ def waiting_spans(run: AppRun) -> npt.NDArray[np.int64]:
         )
         worked = union(batches, run.started_ms, run.ended_ms)
         if len(worked):
-            span = np.array([[worked[0, 0], worked[-1, 1]]], dtype=np.int64)
+            span = np.array([[worked[0, 0], max(worked[-1, 1], _next_batch_ms(batches[:, 0], run.ended_ms))]], dtype=np.int64)
             reasons.append(_minus(span, worked))
     if not reasons:
         return np.zeros((0, 2), dtype=np.int64)
     wait = union(np.concatenate(reasons), run.started_ms, run.ended_ms)
     return _minus(idle, _minus(_whole(run), wait))
+
+
+def _next_batch_ms(starts: npt.NDArray[np.int64], ended_ms: int) -> int:
+    """When the batch after the last finished one was due: a stream that was stopped in it left no progress of it."""
+    if len(starts) < 2:
+        return 0
+    ordered = np.sort(starts)
+    return min(int(ordered[-1] + np.median(np.diff(ordered))), ended_ms)
 
 
 def driver_gaps(run: AppRun) -> npt.NDArray[np.int64]:

@@ -119,7 +119,7 @@ class PlanLimits:
     repeat_min_wall_ratio: float = 0.03
     shared_min_times: int = 3  # different queries on one DataFrame: from three on it is a habit …
     shared_min_wall_ratio: float = 0.08  # … that has to cost this much of the run
-    shared_twice_wall_ratio: float = 0.2  # two queries on one table are everyday; only much repeated work is worth a word
+    shared_twice_wall_ratio: float = 0.4  # two queries on one table are everyday; only where it is much of the run is it worth a word
     shared_min_ms: int = 2_000
     shared_removable_ratio: float = 0.85  # reading rows back from a cache costs about an eighth of computing them
     repeat_like_ratio: float = 1.6  # RDD jobs on the same source whose task times differ by less do the same work

@@ -212,24 +212,6 @@ def running_total(spark: Any, _: Path) -> None:
     noop(rows.selectExpr("at", "sum(amount) over (order by at) as so_far", "lag(amount) over (order by at) as before"))
 
 
-def filter_by_function(spark: Any, data: Path) -> None:
-    """The filter asks for a part of the partition's name in a function of Python: every partition is read."""
-    from pyspark.sql.functions import col, udf
-
-    december = udf(lambda day: day.endswith("-12"), "boolean")
-    rows = spark.read.parquet(str(data / "months"))
-    rows.where(december(col("month"))).selectExpr("sum(length(body))").collect()
-    rows.where("id % 12 = 3 or length(body) < 0").selectExpr("count(*)", "max(sha2(body, 512))").collect()
-
-
-def write_months(spark: Any, data: Path) -> None:
-    """Twenty-four months of a few MB each."""
-    rows = spark.range(0, 1_200_000, 1, 8).selectExpr(
-        "id", "concat('20', 24 + id % 2, '-', lpad(id % 12 + 1, 2, '0')) as month", "repeat(sha2(cast(id as string), 256), 2) as body"
-    )
-    rows.repartition(8, "month").write.partitionBy("month").parquet(str(data / "months"))
-
-
 def more_cache_than_memory(spark: Any, _: Path) -> None:
     """Cached in memory only, more than fits, and used by four actions: most of it is computed every time."""
     from pyspark import StorageLevel
@@ -324,7 +306,8 @@ def reports_in_threads(spark: Any, _: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     def report(n: int) -> None:
-        noop(spark.range(0, 40_000, 1, 6).selectExpr(f"id % {n + 5} as k", HEAVY.format(n=250) + " as v").groupBy("k").agg({"v": "max"}))
+        rows = spark.range(0, 35_000 + 4_000 * n, 1, 6).selectExpr(f"id % {n + 5} as k", HEAVY.format(n=250 + 20 * n) + " as v")
+        noop(rows.groupBy("k").agg({"v": "max"}))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(report, range(4)))
