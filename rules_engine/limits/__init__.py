@@ -62,6 +62,7 @@ class PartitionLimits:
     oversized_bytes: int = 512 << 20  # median read of a task; memory, retries and spill all grow with it
     oversized_spill_bytes: int = 256 << 20  # already from here when the task also spills
     small_file_bytes: int = 3 << 20  # mean; below it opening costs more than reading
+    append_min_writes: int = 10  # writes of one run to one table from which on they are a habit and not a batch
     small_file_min: int = 100
     splittable_min_bytes: int = 16 << 20  # a file of this size would have been split for two cores
     unsplit_ratio: float = 1.3  # a task that reads so much more than a split holds a file that was not cut
@@ -107,6 +108,9 @@ class PlanLimits:
     udf_min_rows: int = 10_000  # below, the time is the starting of Python workers
     pairs_min: int = 10_000_000  # rows left x rows right of a join without keys
     loop_removable_ratio: float = 0.9
+    broadcast_late_bytes: int = (
+        32 << 20
+    )  # rows of the large side that were shuffled before adaptive execution could see that they need not be
     broadcast_max_bytes: int = 10 << 20  # Spark's own threshold
     broadcast_big_ratio: float = 20.0  # a side this much smaller than the other may be broadcast up to broadcast_cap_bytes
     broadcast_cap_bytes: int = 100 << 20

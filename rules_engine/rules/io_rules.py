@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.facts import AppRun, SqlExecution
 from spark_copilot.rules_engine.findings import Evidence, Observation, RemoveShare, Repartition, Severity, Where
 from spark_copilot.rules_engine.limits import PartitionLimits
 from spark_copilot.rules_engine.plans import graph_of, metric
@@ -150,6 +150,44 @@ def small_files_written(run: AppRun, limits: PartitionLimits) -> Iterator[Observ
                     else f"df.repartition({wanted}).write…",
                 ),
             )
+    yield from _appended(run, limits)
+
+
+_TARGET = re.compile(r"InsertInto\w*Command (\S+),")
+
+
+def _appended(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
+    """Tables that many small writes of this run went to, each of a few files: together they leave as many small files as one careless write."""
+    written: dict[str, list[tuple[SqlExecution, int, int]]] = {}
+    for execution in run.sql:
+        for node in graph_of(execution.plan) if execution.plan is not None else ():
+            files, size = metric(execution, node.plan, "number of written files"), metric(execution, node.plan, "written output")
+            target = _TARGET.search(node.plan.text)
+            if files and size is not None and files < limits.small_file_min and target is not None and "Append" in node.plan.text:
+                written.setdefault(target[1], []).append((execution, files, size))
+    for table, writes in sorted(written.items()):
+        files, size = sum(f for _, f, _ in writes), sum(s for *_, s in writes)
+        if len(writes) < limits.append_min_writes or files < limits.small_file_min or size / files >= limits.small_file_bytes:
+            continue
+        first = writes[0][0]
+        yield Observation(
+            code="small-files-written",
+            where=Where(sql_id=first.sql_id, sql_description=first.description or None, call_site=first.description or None, table=table),
+            evidence=(
+                Evidence(metric="files", value=files, limit=limits.small_file_min, unit="count"),
+                Evidence(metric="mean size", value=size / files, limit=limits.small_file_bytes, unit="bytes"),
+                Evidence(metric="writes that appended them", value=len(writes), limit=limits.append_min_writes, unit="count"),
+            ),
+            severity_floor=Severity.LOW,
+            occurrences=len(writes),
+            changes=code(
+                "gather-appends",
+                f"append less often: gather the rows of these {len(writes)} writes and write them once, or coalesce each to one file and compact the table",
+                "stop when the mean file is above 32 MiB",
+                to="df.coalesce(1).write.mode('append')…",
+            ),
+            cause="many small appends to one table",
+        )
 
 
 _TIME_TYPES = ("date", "timestamp", "timestamp_ntz")

@@ -84,7 +84,8 @@ def broadcast_missed(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
 
     Why it costs: the large side is written, sent, read and sorted for nothing.
     What to do: a broadcast hint on the small side; statistics (ANALYZE TABLE) so that Spark knows; a threshold above the small side's size.
-    Blind spot: the outer side of an outer join cannot be broadcast and is not proposed; a join that adaptive execution already changed is not named.
+    Where adaptive execution saw the small side only after the large one had been shuffled, what it could not save is named: writing that shuffle.
+    Blind spot: the outer side of an outer join cannot be broadcast and is not proposed.
     """
     for execution in profile(run).executions():
         graph = graph_of(execution.plan)
@@ -143,6 +144,46 @@ def broadcast_missed(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                     "the small side is below this, so Spark chooses the broadcast by itself",
                     "undo when executors run short of memory",
                 ),
+            )
+    yield from _shuffled_before_broadcast(run, limits)
+
+
+def _shuffled_before_broadcast(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
+    """Joins that adaptive execution turned into broadcasts when the large side lay shuffled already: Spark did not know how small the other one is."""
+    for execution in profile(run).executions():
+        graph = graph_of(execution.plan)
+        for node in graph:
+            sides = graph.inputs(node.node_id)
+            if node.name != "BroadcastHashJoin" or len(sides) != 2:
+                continue
+            build = 1 if "BuildRight" in node.plan.text else 0
+            big, small = _exchange_below(graph, sides[1 - build]), _exchange_below(graph, sides[build])
+            if big is None or small is None or "hashpartitioning" not in big.plan.text or "ENSURE_REQUIREMENTS" not in big.plan.text:
+                continue
+            large, little = metric(execution, big.plan, "data size") or 0, metric(execution, small.plan, "data size") or 0
+            stages = [
+                s
+                for row in profile(run).stages_of(big.plan)
+                if (s := profile(run).stage(row)).n and int(s.column("shuffle_write_bytes").sum())
+            ]
+            if large < limits.broadcast_late_bytes or large < 4 * max(little, 1) or not worth(run, stages, limits.min_wall_ratio):
+                continue
+            yield Observation(
+                code="broadcast-missed",
+                where=at(stages, execution, node),
+                evidence=(
+                    Evidence(metric="small side", value=little, limit=limits.broadcast_max_bytes, unit="bytes"),
+                    Evidence(metric="large side, shuffled", value=large, limit=limits.broadcast_late_bytes, unit="bytes"),
+                    Evidence(metric="time of the stages that write it", value=sum(s.total_ms for s in stages), limit=None, unit="ms"),
+                ),
+                remedy=Broadcast(sql_id=execution.sql_id, node_id=node.node_id, stages=refs(stages)),
+                changes=code(
+                    "broadcast-hint",
+                    f"put a broadcast hint on the {'left' if build == 0 else 'right'} side of the join, or give it statistics (ANALYZE TABLE)",
+                    "undo when that side grows past a few hundred MB",
+                    to="large.join(broadcast(small), key)",
+                ),
+                cause="adaptive execution broadcast the small side, but only after both had been shuffled",
             )
 
 

@@ -40,6 +40,8 @@ def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
     return "\n".join(parts), tuple(constants)
 
 
+_RUN_ID = re.compile(r"\brunId = [0-9a-f-]{36}\b")
+
 _CACHE = code(
     "cache",
     "cache the shared DataFrame before its first action and unpersist it after the last",
@@ -58,8 +60,10 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     """
     groups: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
     for position, execution in enumerate(run.sql):
-        if execution.first_plan is None or any(
-            n.name == "InMemoryTableScan" or OF_A_STREAM.search(n.name) for n in walk(execution.first_plan)
+        if (
+            execution.first_plan is None
+            or _of_a_batch(execution)
+            or any(n.name == "InMemoryTableScan" or OF_A_STREAM.search(n.name) for n in walk(execution.first_plan))
         ):
             continue
         shape, constants = _shape(execution.first_plan)
@@ -127,7 +131,7 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
     )  # by source: the query, how much had been done before, more than its source
     earlier: list[Chain] = []
     for position, execution in enumerate(run.sql):
-        if execution.first_plan is None or position in told:
+        if execution.first_plan is None or position in told or _of_a_batch(execution):
             continue
         own = chains(execution.first_plan)
         heaviest = max(own, key=lambda chain: chain.weight + sum(step.weight for step in chain.steps), default=None)
@@ -161,6 +165,11 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
             also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
             cause="several actions on one DataFrame that is not cached",
         )
+
+
+def _of_a_batch(execution: SqlExecution) -> bool:
+    """Whether a streaming query asked for it: the same plan on the next rows, even where the plan itself does not show the stream (foreachBatch)."""
+    return _RUN_ID.search(execution.description) is not None
 
 
 def _heavy(run: AppRun, execution: SqlExecution) -> list[Stage]:

@@ -3,6 +3,7 @@
 from spark_copilot.workloads.laboratory import cluster_jobs as cluster
 from spark_copilot.workloads.laboratory import data_jobs as data
 from spark_copilot.workloads.laboratory import delta_jobs as delta
+from spark_copilot.workloads.laboratory import fifth_jobs as fifth
 from spark_copilot.workloads.laboratory import fourth_jobs as fourth
 from spark_copilot.workloads.laboratory import plan_jobs as plan
 from spark_copilot.workloads.laboratory import second_jobs as second
@@ -323,6 +324,32 @@ _FOURTH = (
 )
 """Labelled before the first of them was read."""
 
+_FIFTH = (
+    Scenario("default-skewed-join", "fault", fifth.default_skewed_join, ("data-skew", "too-few-partitions")),
+    Scenario("grouped-rdd", "fault", fifth.grouped_rdd, ("data-skew",), ("python-udf",)),
+    Scenario("limited-first", "lookalike", fifth.limited_first),
+    Scenario(
+        "union-of-many", "fault", fifth.union_of_many, ("too-many-small-tasks",), ("task-overhead", "driver-bound", "recomputed-data")
+    ),
+    Scenario("columns-in-a-loop", "fault", fifth.columns_in_a_loop, ("driver-bound",), ("recomputed-data",)),
+    Scenario("appended-bit-by-bit", "fault", fifth.appended_bit_by_bit, ("small-files-written",), ("driver-bound", "task-overhead")),
+    Scenario("side-without-statistics", "fault", fifth.side_without_statistics, ("broadcast-missed",)),
+    Scenario("window-by-constant", "fault", fifth.window_by_constant, ("single-partition-window", "data-skew"), ("too-few-partitions",)),
+    Scenario("slow-batches", "fault", fifth.slow_batches, ("batch-slower-than-trigger",), ("driver-bound",), conf=_STREAM),
+    Scenario("function-that-raises", "fault", fifth.function_that_raises, ("job-failed",), ("task-failures", "python-udf"), fails=True),
+    Scenario("spans-and-events", "fault", fifth.distinct_by_sorting, ("cartesian-or-nested-loop-join",), ("row-explosion",)),
+    Scenario("one-task-by-hand", "fault", fifth.two_cores_one_task, ("too-few-partitions",)),
+    Scenario("looked-up-one-by-one", "fault", fifth.lists_to_the_driver, ("driver-bound", "task-overhead")),
+    Scenario("feature-table", "healthy", fifth.feature_table),
+    Scenario("price-summary", "healthy", fifth.price_summary),
+    Scenario("latest-of-each", "healthy", fifth.latest_of_each),
+    Scenario("one-partition-of-many", "healthy", fifth.one_partition_of_many, prepare=fifth.write_twelve_months),
+    Scenario("even-pairs", "healthy", fifth.even_pairs, (), ("python-udf",)),
+    Scenario("pivoted", "healthy", fifth.pivoted),
+    Scenario("three-sources", "healthy", fifth.three_sources, prepare=fifth.write_three_sources),
+)
+"""Labelled before the first of them was read."""
+
 OLDER = (
     "hot-key",
     "skewed-join",
@@ -349,4 +376,4 @@ OLDER = (
 )
 """What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
 
-SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH)}
+SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH)}
