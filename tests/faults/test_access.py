@@ -93,6 +93,8 @@ def test_a1_keys_that_let_nobody_in(house: House) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, code)
         assert answer.headers["www-authenticate"].startswith('Bearer realm="spark-copilot"')
         assert answer.headers["content-type"] == "application/problem+json"
+        spark = client.get("/api/v1/applications", headers=headers)  # the door is the same before Spark's own routes
+        assert (spark.status_code, spark.json()["code"]) == (401, code)
     assert client.get("/api/v1/runs", headers={"Authorization": "Basic eDp5"}).json()["code"] == "key-missing"
     assert client.get("/health").status_code == 200
     good = house.key("acme")
@@ -307,6 +309,7 @@ def test_r6_too_often(house: House) -> None:
         answers = [house.client.get("/api/v1/runs", headers=key) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert (answers[-1].json()["code"], answers[-1].headers["retry-after"]) == ("rate-limited", "1")
+        assert house.client.get("/api/v1/applications", headers=key).status_code == 429
         # Many keys of one tenant are one tenant; what the first was refused did not count.
         answers = [house.client.get("/api/v1/runs", headers=sibling) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
