@@ -21,6 +21,7 @@ from spark_copilot.app.api import (
     event_logs,
     feedback,
     gate,
+    graphql,
     knowledge,
     openapi,
     partition,
@@ -101,7 +102,7 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
     logs = HistoryStore(log_dir, limits=limits_of(settings), cache=cache) if log_dir is not None else None
     store = AllRuns(service, logs)
     keyed: dict[str, Any] = {"dependencies": [Depends(caller)], "responses": errors.problems(400, 401, 403, 421, 429, 503)}
-    for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback):
+    for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback, graphql):
         app.include_router(noun.router(service), **keyed)
     for pure in (partition, gate):
         app.include_router(pure.router(), **keyed)

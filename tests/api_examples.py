@@ -31,6 +31,7 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/gate": {"files": {"spark-defaults.conf": "spark.executors.memory 8g"}, "spark_version": "3.5"},
     "POST /api/v1/runs/{run_id}/findings/{key}/feedback": {"verdict": "useful", "note": "salting took seven minutes off"},
     "POST /api/v1/runs/{run_id}/whatif": {"executors": [1, 2, 4]},
+    "POST /graphql": {"query": "{ findings(first: 1) { items { key severity wallSavingMs run { filename application { name } } } next } }"},
     "PUT /api/v1/mutes/{fingerprint}": {"reason": "known, waits for the new keys"},
 }
 QUERIES = {"GET /api/v1/search": {"q": "data skew", "k": "1"}, "GET /api/v1/runs": {"status": "done", "limit": "1"}}

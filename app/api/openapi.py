@@ -35,8 +35,8 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
                     answer["description"] = "not readable as what it should be"
                     content.clear()
                     content[_PROBLEM] = {"schema": {"$ref": "#/components/schemas/Problem"}}
-                elif _PROBLEM in content:
-                    content.pop("application/json", None)  # of the model that describes it
+                elif content.get("application/json", {}).get("schema") == content.get(_PROBLEM, {}).get("schema"):
+                    content.pop("application/json", None)  # of the model that describes the problem
                 for body in content.values():
                     if "itemSchema" in body:
                         body.pop("schema", None)  # a stream is described event by event
