@@ -303,7 +303,7 @@ def test_the_audit_log(house: House) -> None:
     assert client.get("/api/v1/audit", headers=admin).json() == {"items": [], "next": None}
 
 
-def test_r6_too_often(house: House) -> None:
+def test_r5_r6_too_often(house: House) -> None:
     key, sibling = bearer(house.key("slow")), bearer(house.key("slow"))
     kept = house.access.settings
     house.access.settings = kept.model_copy(
