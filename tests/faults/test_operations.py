@@ -199,3 +199,30 @@ def test_o6_many_idle_streams(home: Path) -> None:
                     piece = one.recv(65_536)
                     assert piece, text
                     text += piece
+
+
+@long
+def test_o7_an_hours_work_in_ten_minutes(home: Path) -> None:
+    from backports import zstd
+
+    log = zstd.decompress(SAMPLE.read_bytes())
+    with serving(home) as (client, server):
+
+        def taken() -> tuple[int, int]:
+            """Resident MiB and open files."""
+            pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+            return pages * resource.getpagesize() >> 20, len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+
+        def work(times: int, mark: str) -> None:
+            for number in range(times):
+                run_id = send(client, log + f'{{"Event":"Mark{mark}{number}"}}\n'.encode())
+                until(lambda run_id=run_id: client.get(f"/api/v1/runs/{run_id}").json()["status"] == "done")  # type: ignore[misc]
+                client.get(f"/api/v1/runs/{run_id}/report", params={"format": "html"})
+                client.delete(f"/api/v1/runs/{run_id}")
+
+        work(60, "warm")
+        first = taken()
+        work(300, "then")
+        last = taken()
+    assert last[0] - first[0] < 64
+    assert last[1] - first[1] < 20
