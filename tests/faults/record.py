@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.catalogue import TESTS, ids_in
+from tests.faults.catalogue import TESTS, ids_in, tests_by_case
 
 RESULT = TESTS.parent / "benchmarks" / "results" / "faults.json"
 LONG = "long: make faults-long"
@@ -37,7 +37,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput") or not _seen:
         return
     earlier: dict[str, str] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
-    RESULT.write_text(json.dumps(dict(_settled(earlier)), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    # Of a run over some files, the others stand as they were; tests that are gone are forgotten.
+    there = {test for tests in tests_by_case().values() for test in tests}
+    found = {name: said for name, said in {**earlier, **dict(_settled(earlier))}.items() if name in there}
+    RESULT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _settled(earlier: dict[str, str]) -> Iterator[tuple[str, str]]:
