@@ -15,7 +15,7 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: lab-older fuzz parity parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+.PHONY: lab-older fuzz fuzz-api faults faults-long parity parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -97,6 +97,16 @@ $(PARTS)/fuzz/ok: requirements/fuzz.txt
 	uv venv -q --clear --python $(PYTHON) $(@D)/venv
 	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r requirements.txt -r $<
 	@touch $@
+
+faults: .venv/dev.ok ## the cases of docs/reliability.md; writes down what was seen
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -p tests.faults.record
+	@$(MAKE) --no-print-directory docs
+
+faults-long: export SPARK_COPILOT_FAULTS_LONG = 1
+faults-long: faults ## the same with the long ones: kills, crashes, many connections
+
+fuzz-api: .venv/dev.ok ## the whole API against its own document, 500 examples an operation
+	SPARK_COPILOT_API_EXAMPLES=500 $(BIN)/python -m pytest -q -n 2 tests/faults/test_openapi.py
 
 parity: .venv/dev.ok $(PARTS)/pyspark-$(PARITY_VERSION)/ok ## a real History Server beside ours over LOGS=folder (needs Java 17 and uv)
 	$(BIN)/python -m tests.parity $(PARTS)/pyspark-$(PARITY_VERSION)/venv/bin/python $(LOGS)

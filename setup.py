@@ -10,6 +10,7 @@ setup(
     package_data={
         "spark_copilot": ["py.typed"],
         "spark_copilot.app": ["web/dist/**", "samples/*"],
+        "spark_copilot.app.api": ["*.json"],
         "spark_copilot.connectors.spark_registry": ["*.java"],
         "spark_copilot.ml": ["data/*"],
         "spark_copilot.ml.cost": ["*.json"],

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, SecretStr
+from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from spark_copilot.rules_engine.errors import UsageError
 
 
 class Settings(BaseSettings):
@@ -44,7 +46,9 @@ class Settings(BaseSettings):
     max_form_bytes: PositiveInt = Field(
         100 * 2**20, description="Largest upload accepted as a multipart form; larger logs are sent as the body itself."
     )
-    upload_idle_seconds: PositiveInt = Field(60, description="An upload that sends nothing for this long is dropped.")
+    upload_idle_seconds: PositiveInt = Field(
+        60, description="A client that sends nothing for this long is dropped, in an upload or in the head of a request."
+    )
     upload_expires_seconds: PositiveInt = Field(86_400, description="A resumable upload that is not finished is forgotten after this long.")
     keep_originals: bool = Field(
         False, description="Keep uploaded logs after they are analysed, redacted. Else only the run tables are kept."
@@ -103,6 +107,23 @@ class Settings(BaseSettings):
     )
 
 
+class WrongSetting(UsageError):
+    """A variable of the environment, or of `.env`, that cannot be what it says."""
+
+    code = "setting-wrong"
+    hint = "docs/settings.md lists every setting"
+
+
 def load() -> Settings:
-    """The settings of this process's environment."""
-    return Settings()
+    """The settings of this process's environment.
+
+    Raises:
+        WrongSetting: one makes no sense. Its value is not told: it may be a secret.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "a setting"
+        variable = name if name.isupper() else f"SPARK_COPILOT_{name.upper()}"
+        raise WrongSetting(f"{variable}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None

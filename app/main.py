@@ -21,7 +21,9 @@ from spark_copilot.app.api import (
     event_logs,
     feedback,
     gate,
+    graphql,
     knowledge,
+    openapi,
     partition,
     replays,
     reports,
@@ -94,12 +96,13 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED)
     app.add_middleware(Edge, access=access, local=named and is_loopback(settings.host))
     docs_page.install(app)
+    openapi.install(app)
     errors.install(app)
     cache = cache_of(settings) if settings.run_cache_bytes else None
     logs = HistoryStore(log_dir, limits=limits_of(settings), cache=cache) if log_dir is not None else None
     store = AllRuns(service, logs)
-    keyed: dict[str, Any] = {"dependencies": [Depends(caller)], "responses": errors.problems(401, 403, 429)}
-    for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback):
+    keyed: dict[str, Any] = {"dependencies": [Depends(caller)], "responses": errors.problems(400, 401, 403, 421, 429, 503)}
+    for noun in (analyze, event_logs, uploads, runs, reports, replays, feedback, graphql):
         app.include_router(noun.router(service), **keyed)
     for pure in (partition, gate):
         app.include_router(pure.router(), **keyed)

@@ -101,11 +101,13 @@ class Worker:
         until = time.monotonic() + grace_seconds
         while self._busy() and time.monotonic() < until:
             time.sleep(0.05)
+        if self._thread is not None:
+            self._thread.join(timeout=20)  # first: what it was just beginning has begun then, and is among those that follow
         with self._lock:
             for active in self._active.values():
                 active.ended = active.ended or "stopping"
                 active.analyst.kill()
-        for thread in [*self._runners, *([self._thread] if self._thread else [])]:
+        for thread in self._runners:
             thread.join(timeout=20)
         with self._lock:
             idle, self._idle = self._idle, []

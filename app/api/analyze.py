@@ -13,7 +13,7 @@ from spark_copilot.app.api.caller import CallerDep
 from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.event_logs import BODY
 from spark_copilot.app.api.receive import Received, receive
-from spark_copilot.app.api.run_resource import RunResource, accept, finished, idempotency_key, location, stored_report
+from spark_copilot.app.api.run_resource import LOCATION, RunResource, accept, finished, idempotency_key, location, stored_report
 from spark_copilot.app.service import Service
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.storage.models import FINISHED, Run
@@ -35,7 +35,7 @@ def router(service: Service) -> APIRouter:
         summary="Analyse one event log, or ask for the report of a run",
         openapi_extra={"requestBody": BODY | {"content": BODY["content"] | _JSON}},
         responses={
-            202: {"model": RunResource, "description": "It takes longer: the run, with its address in Location."},
+            202: {"model": RunResource, "description": "It takes longer: the run, with its address in Location.", "headers": LOCATION},
             **problems(400, 404, 408, 409, 413, 422, 503, 507),
         },
     )

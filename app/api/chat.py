@@ -8,11 +8,21 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from spark_copilot.app.api.errors import problems
 from spark_copilot.orchestration.chat.threads import Chat, Event, Going, StoredTurn, ThreadInfo
 from spark_copilot.orchestration.runs import RunSource
 from spark_copilot.rules_engine.errors import CopilotError
 
 ThreadId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["status", "tool", "token", "citation", "done"]},
+        "data": {"type": "string", "description": "One JSON object."},
+    },
+}
 
 
 class Message(BaseModel):
@@ -63,9 +73,10 @@ def router(
     @api.post(
         "",
         response_class=StreamingResponse,
+        openapi_extra={"responses": {"200": {"content": {"text/event-stream": {"itemSchema": _EVENT}}}}},
         responses={
             200: {"content": {"text/event-stream": {}}, "description": "events: status, tool, token, citation, done"},
-            404: {"description": "no such conversation or run"},
+            **problems(404, 422),
         },
     )
     def say(said: Message, who: Annotated[str, Depends(owner)]) -> StreamingResponse:
@@ -80,17 +91,17 @@ def router(
         """The conversations."""
         return Threads(items=chat().threads(who))
 
-    @api.get("/threads/{thread_id}", responses={404: {"description": "no such conversation"}})
+    @api.get("/threads/{thread_id}", responses=problems(404, 422))
     def history(thread_id: ThreadId, who: Annotated[str, Depends(owner)]) -> History:
         """The turns of a conversation."""
         return History(thread_id=thread_id, items=chat().history(thread_id, who))
 
-    @api.delete("/threads/{thread_id}", status_code=204, responses={404: {"description": "no such conversation"}})
+    @api.delete("/threads/{thread_id}", status_code=204, responses=problems(404, 422))
     def delete(thread_id: ThreadId, who: Annotated[str, Depends(owner)]) -> None:
         """Forget a conversation."""
         chat().delete(thread_id, who)
 
-    @api.post("/threads/{thread_id}/stop")
+    @api.post("/threads/{thread_id}/stop", responses=problems(422))
     def stop(thread_id: ThreadId, who: Annotated[str, Depends(owner)]) -> Stopped:
         """End the turn that is going on; what was said is kept."""
         return Stopped(stopped=chat().stop(thread_id, who))

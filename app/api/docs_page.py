@@ -7,12 +7,16 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-_PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""<!doctype html>
+_PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""{% macro shown(content) %}
+{% for body in content.values() if body.example is defined %}<pre>{{ body.example if body.example is string else body.example | tojson(1) }}</pre>{% endfor %}
+{% endmacro %}
+<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ info.title }} API</title>
 <style>
 :root { color-scheme: light dark } body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 details { border: 1px solid #8886; border-radius: 6px; margin: .4rem 0; padding: .4rem .7rem } summary { cursor: pointer }
+pre { font: 12px/1.4 ui-monospace, monospace; max-height: 20rem; overflow: auto; border-left: 2px solid #8886; padding-left: .7rem }
 code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere } b { display: inline-block; min-width: 4.5rem }
 td { padding: .1rem .8rem .1rem 0; vertical-align: top } h3 { font-size: 1rem; margin: .8rem 0 .2rem }
 </style></head><body>
@@ -28,11 +32,11 @@ td { padding: .1rem .8rem .1rem 0; vertical-align: top } h3 { font-size: 1rem; m
 {% endfor %}</table>{% endif %}
 {% if op.requestBody %}<h3>Body</h3><table>
 {% for kind, body in op.requestBody.content.items() %}<tr><td><code>{{ kind }}</code></td><td>{{ named(body.schema) }}</td></tr>
-{% endfor %}</table>{% endif %}
+{% endfor %}</table>{{ shown(op.requestBody.content) }}{% endif %}
 <h3>Answers</h3><table>
 {% for status, answer in op.responses.items() %}<tr><td>{{ status }}</td><td>{{ answer.description }}</td><td>
 {% for kind, body in (answer.content or {}).items() %}<code>{{ kind }}</code> {{ named(body.schema) }} {% endfor %}</td></tr>
-{% endfor %}</table></details>
+{% endfor %}</table>{% for answer in op.responses.values() %}{{ shown(answer.content or {}) }}{% endfor %}</details>
 {% endfor %}
 {% endfor %}
 <h2>Schemas</h2>

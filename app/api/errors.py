@@ -96,15 +96,22 @@ _DESCRIBED = {
     503: "the database does not answer",
     507: "no room left",
 }
+_HEADERS = {
+    401: ("WWW-Authenticate", "How to name a key: Bearer.", "string"),
+    429: ("Retry-After", "Seconds to wait.", "integer"),
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"model": Problem, "description": _DESCRIBED[status], "content": {"application/problem+json": schema}}
-        for status in statuses
-    }
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        found[status] = {"model": Problem, "description": _DESCRIBED[status], "content": {"application/problem+json": schema}}
+        if status in _HEADERS:
+            name, sentence, kind = _HEADERS[status]
+            found[status]["headers"] = {name: {"description": sentence, "schema": {"type": kind}}}
+    return found
 
 
 def install(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from spark_copilot.app.api.caller import CallerDep
 from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.receive import receive
-from spark_copilot.app.api.run_resource import MAX_KEY, PREFIX, RunResource, accept, idempotency_key, location
+from spark_copilot.app.api.run_resource import LOCATION, MAX_KEY, PREFIX, RunResource, accept, idempotency_key, location
 from spark_copilot.app.service import Service
 
 BODY: dict[str, Any] = {
@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
         response_model=RunResource,
         summary="Upload one event log",
         openapi_extra={"requestBody": BODY},
-        responses=problems(400, 408, 413, 422, 503, 507),
+        responses={202: {"description": "The log is on disk; the run", "headers": LOCATION}, **problems(400, 408, 413, 422, 503, 507)},
     )
     async def upload(
         request: Request,

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from spark_copilot.app.api.errors import problems
 from spark_copilot.orchestration.gate import gate_texts
 from spark_copilot.rules_engine.gate.target import SparkVersion, Target
 
@@ -25,7 +26,7 @@ def router() -> APIRouter:
     """The gate noun."""
     api = APIRouter(prefix="/api/v1", tags=["gate"])
 
-    @api.post("/gate")
+    @api.post("/gate", responses=problems(422))
     def judge(asked: GateQuestion) -> dict[str, Any]:
         """Findings in the shape of `gate --format json`. Names are labels: nothing is read from this machine."""
         target = Target(spark=SparkVersion.parse(asked.spark_version) if asked.spark_version else None, platform=asked.platform)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from spark_copilot.app.api.errors import problems
 from spark_copilot.rules_engine.errors import BadInput
 from spark_copilot.rules_engine.partitioning import Column, layout
 
@@ -68,7 +69,7 @@ def router() -> APIRouter:
     """The partition noun."""
     api = APIRouter(prefix="/api/v1/analyze", tags=["analyze"])
 
-    @api.post("/partition", summary="Lay out a table", responses={422: {"description": "the table's size is missing"}})
+    @api.post("/partition", summary="Lay out a table", responses=problems(422))
     def partition(asked: PartitionQuestion) -> PartitionAnswer:
         """Partition columns, file size and task counts; the same arithmetic as the findings' own proposals."""
         if asked.size_bytes is None:

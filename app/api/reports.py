@@ -74,7 +74,8 @@ def router(service: Service) -> APIRouter:
         responses={
             200: {
                 "description": "The report. A log of several applications: one JSON report a line (application/x-ndjson).",
-                "content": {"text/markdown": {}, "text/html": {}, "application/x-ndjson": {}},
+                "content": {kind: {"schema": {"type": "string"}} for kind in ("text/markdown", "text/html", "application/x-ndjson")},
+                "headers": {"ETag": {"description": "Of this form of the report.", "schema": {"type": "string"}}},
             },
             304: {"description": "The report is the one that If-None-Match names."},
             **problems(404, 409, 413, 422, 503),

@@ -16,6 +16,8 @@ from spark_copilot.storage.models import CANCELLED, DONE, FAILED, Run, StoredRep
 
 PREFIX = "/api/v1"
 MAX_KEY = 255
+LOCATION: dict[str, Any] = {"Location": {"description": "Address of the run.", "schema": {"type": "string"}}}
+"""Header of an answer that names a run, for the documentation."""
 
 
 def _unknown(value: object) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -30,6 +31,24 @@ ALGORITHMS = ("sha1", "sha256", "md5")
 CHUNK = "application/offset+octet-stream"
 MAX_CHECKED_BYTES = 64 << 20
 """A chunk with a checksum is held back until it is known to be right; larger ones come without."""
+
+
+def _header(name: str, sentence: str, kind: str = "string", *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": required, "description": sentence, "schema": {"type": kind, **schema}}
+
+
+_SPOKEN = _header("Tus-Resumable", f"Version of the protocol; {VERSION} where it is missing.", enum=[VERSION])
+_LENGTH = _header("Upload-Length", "Bytes of the whole log.", "integer", required=True, minimum=1)
+_META = _header("Upload-Metadata", "Pairs of a key and a base64 value, with commas; `filename` is what the log is called.")
+_OFFSET = _header("Upload-Offset", "Bytes that the server has: where this chunk begins.", "integer", required=True, minimum=0)
+_CHECKSUM = _header("Upload-Checksum", f"Algorithm ({', '.join(ALGORITHMS)}) and base64 digest of the chunk.")
+_BODY = {"content": {CHUNK: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def _said(*names: str) -> dict[str, Any]:
+    """Headers of an answer, for the documentation."""
+    kinds = {"Upload-Offset": "integer", "Upload-Length": "integer", "Tus-Max-Size": "integer"}
+    return {"headers": {name: {"schema": {"type": kinds.get(name, "string")}} for name in ("Tus-Resumable", *names)}}
 
 
 class UploadBusy(Conflict):
@@ -55,13 +74,31 @@ def router(service: Service) -> APIRouter:
             found["Upload-Expires"] = formatdate(upload.expires_ms / 1000, usegmt=True)
         return found
 
-    @api.options("", status_code=204, summary="What the server supports")
+    @api.options(
+        "",
+        status_code=204,
+        summary="What the server supports",
+        responses={204: _said("Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm")},
+    )
     def options() -> Response:
         """Version, extensions and the largest upload."""
         limits = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(service.settings.max_upload_bytes)}
         return Response(status_code=204, headers={**common, **limits, "Tus-Checksum-Algorithm": ",".join(ALGORITHMS)})
 
-    @api.post("", status_code=201, summary="Begin an upload", responses=problems(400, 408, 409, 412, 413, 422, 460, 503, 507))
+    @api.post(
+        "",
+        status_code=201,
+        summary="Begin an upload",
+        response_class=Response,
+        openapi_extra={
+            "parameters": [_SPOKEN, _LENGTH, _META, _CHECKSUM],
+            "requestBody": {**_BODY, "description": "The first chunk, or nothing."},
+        },
+        responses={
+            201: _said("Location", "Upload-Offset", "Upload-Length", "Upload-Expires", "Content-Location"),
+            **problems(400, 408, 409, 412, 413, 422, 460, 503, 507),
+        },
+    )
     async def create(request: Request, who: CallerDep) -> Response:
         """`Upload-Length` says how long the log is, `Upload-Metadata` may hold its `filename`; the body may be its first chunk."""
         if (wrong := _version(request)) is not None:
@@ -82,7 +119,16 @@ def router(service: Service) -> APIRouter:
                     return _mismatch()
         return Response(status_code=201, headers={**head_of(upload), "Location": f"{PREFIX}/uploads/{upload.id}"})
 
-    @api.head("/{upload_id}", summary="How much has been received", responses=problems(404, 410, 503))
+    @api.head(
+        "/{upload_id}",
+        summary="How much has been received",
+        response_class=Response,
+        openapi_extra={"parameters": [_SPOKEN]},
+        responses={
+            200: _said("Upload-Offset", "Upload-Length", "Upload-Metadata", "Upload-Expires", "Content-Location"),
+            **problems(404, 410, 412, 503),
+        },
+    )
     def state(request: Request, who: CallerDep, upload_id: str) -> Response:
         """`Upload-Offset`: the bytes that are safely on disk. Once all are, `Content-Location` is the run."""
         if (wrong := _version(request)) is not None:
@@ -93,7 +139,11 @@ def router(service: Service) -> APIRouter:
         "/{upload_id}",
         status_code=204,
         summary="Send a chunk",
-        responses=problems(400, 404, 408, 409, 410, 412, 413, 415, 422, 460, 503, 507),
+        openapi_extra={"parameters": [_SPOKEN, _OFFSET, _CHECKSUM], "requestBody": {**_BODY, "required": True}},
+        responses={
+            204: _said("Upload-Offset", "Upload-Length", "Upload-Expires", "Content-Location"),
+            **problems(400, 404, 408, 409, 410, 412, 413, 415, 422, 460, 503, 507),
+        },
     )
     async def chunk(request: Request, who: CallerDep, upload_id: str) -> Response:
         """The bytes from `Upload-Offset` on. The last chunk makes the run, whose address is in `Content-Location`."""
@@ -112,7 +162,13 @@ def router(service: Service) -> APIRouter:
                 return _mismatch()
         return Response(status_code=204, headers=head_of(upload))
 
-    @api.delete("/{upload_id}", status_code=204, summary="Give an upload up", responses=problems(404, 409, 410, 503))
+    @api.delete(
+        "/{upload_id}",
+        status_code=204,
+        summary="Give an upload up",
+        openapi_extra={"parameters": [_SPOKEN]},
+        responses={204: _said(), **problems(404, 409, 410, 412, 503)},
+    )
     def terminate(request: Request, who: CallerDep, upload_id: str) -> Response:
         """Forget what was received. A run that was made of it stays."""
         if (wrong := _version(request)) is not None:

@@ -22,6 +22,7 @@ def command(
     import uvicorn
 
     from spark_copilot.app.main import create_app
+    from spark_copilot.app.patience import patient_for
     from spark_copilot.app.watch import logs, traces
 
     settings = load()
@@ -42,6 +43,7 @@ def command(
             host=address,
             port=port or settings.port,
             log_config=None,
+            http=patient_for(settings.upload_idle_seconds),
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,
             timeout_graceful_shutdown=GRACE_SECONDS,

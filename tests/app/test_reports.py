@@ -28,7 +28,7 @@ def test_html_is_whole_and_without_scripts() -> None:
     assert page.count("<svg") == page.count("</svg>") >= 3
 
 
-def test_text_of_the_log_stays_text() -> None:
+def test_i1_text_of_the_log_stays_text() -> None:
     run = hostile()
     report = analyse_run(run)  # type: ignore[arg-type]
     page = html.render(report, run)  # type: ignore[arg-type]

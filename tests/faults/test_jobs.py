@@ -1,6 +1,7 @@
 """Workers that are killed, hang, crash, or are stopped (J…)."""
 
 import os
+import random
 import signal
 import time
 from importlib.resources import files
@@ -14,6 +15,7 @@ from spark_copilot.app.config import Settings
 from spark_copilot.app.service import Service
 from spark_copilot.rules_engine.units import show_ms
 from spark_copilot.storage.models import LOCAL_TENANT
+from tests.faults.long import long
 from tests.servers import QUICK, ended, serving, started, until
 
 SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
@@ -79,6 +81,27 @@ def test_j1_a_killed_workers_job_is_finished_elsewhere(home: Path) -> None:
             assert ended(client, run)["status"] == "done"
             assert ended(client, busy)["status"] == "done"
         assert server.poll() is None
+
+
+@long
+def test_j1_workers_killed_and_stopped_at_random(home: Path) -> None:
+    dice = random.Random(1)
+    with serving(home, **QUICK, SPARK_COPILOT_ANALYSIS_CONCURRENCY="1", SPARK_COPILOT_JOB_ATTEMPTS="9") as (client, _):
+        for turn in range(40):
+            with started(home, ["worker"], **QUICK) as worker:
+                runs = [send(client, slow_log(1, f"{turn}.{n}")) for n in range(3)]
+                time.sleep(dice.uniform(0, 4))
+                if turn % 4:
+                    worker.kill()
+                    worker.wait()
+                else:  # taken for dead, and back later
+                    worker.send_signal(signal.SIGSTOP)
+                    time.sleep(4)
+                    worker.send_signal(signal.SIGCONT)
+                for run in runs:
+                    assert ended(client, run)["status"] == "done"
+                    names = [line[7:] for line in client.get(f"/api/v1/runs/{run}/events").text.splitlines() if line.startswith("event: ")]
+                    assert names.count("done") == 1
 
 
 @pytest.fixture

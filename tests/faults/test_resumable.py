@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import socket
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -79,6 +81,22 @@ def test_u3_a_wrong_offset_changes_nothing(client: TestClient) -> None:
         answer = patch(client, place, wrong, b"y" * 5)
         assert (answer.status_code, answer.json()["code"]) == (409, "upload-offset-wrong")
     assert offset(client, place) == 10
+
+
+def test_u3_of_two_chunks_at_once_one_wins(home: Path) -> None:
+    with serving(home) as (client, _):
+        place = begin(client, 100)
+        host, port = client.base_url.host, client.base_url.port
+        assert port is not None
+        head = f"PATCH {place} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\nContent-Length: 20\r\n\r\n"
+        with socket.create_connection((host, port), timeout=10) as first:
+            first.sendall(head.encode() + b"x" * 10)
+            time.sleep(0.5)
+            late = patch(client, place, 0, b"y" * 20)  # whichever came first holds the upload until it ends
+            first.sendall(b"x" * 10)
+            early = int(first.recv(65_536).split()[1])
+        assert {early, late.status_code} == {204, 409}
+        assert offset(client, place) == 20
 
 
 def test_u4_a_wrong_checksum_drops_the_chunk(client: TestClient) -> None:

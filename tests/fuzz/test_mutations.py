@@ -14,7 +14,7 @@ SOURCES = (DATA / "eventlogs" / "codec-sample", DATA / "laboratory" / "lost-exec
 
 
 @pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=[name_of(m) for m in MUTATIONS])
-def test_a_report_or_one_refusal(number: int, tmp_path: Path) -> None:
+def test_p13_a_report_or_one_refusal(number: int, tmp_path: Path) -> None:
     mutation = MUTATIONS[number]
     (tmp_path / "input").mkdir()
     mutation([line for line in raw_lines(SOURCES[number % 2]) if line], random.Random(name_of(mutation)), tmp_path / "input" / "log")

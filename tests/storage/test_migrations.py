@@ -66,7 +66,7 @@ def test_an_unknown_revision_is_a_sentence(database: Database) -> None:
         migrate.upgrade(database, "9999")
 
 
-def test_a_database_of_a_newer_program_is_refused(database: Database) -> None:
+def test_j14_a_database_of_a_newer_program_is_refused(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(UsageError, match="cannot be migrated"):

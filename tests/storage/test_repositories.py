@@ -23,7 +23,7 @@ def test_a_report_comes_back_as_it_was(database: Database, tmp_path: Path) -> No
     assert (run.status, run.app_name, run.applications, run.original) == ("done", "skewed-join", 1, None)
 
 
-def test_d1_large_reports_lie_in_a_file(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_j15_large_reports_lie_in_a_file(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spark_copilot.storage.metadata_repository.MAX_BODY_BYTES", 10)
     claim = claimed(database)
     assert finish(database, claim)

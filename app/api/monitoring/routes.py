@@ -8,27 +8,32 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
+from spark_copilot.app.access import TooMany
+from spark_copilot.app.api.caller import KeyInUrl
+from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.monitoring import executors, jobs, listing, sql, stages
 from spark_copilot.app.api.monitoring.environment import environment_json
 from spark_copilot.app.api.monitoring.storage import rdd_json
 from spark_copilot.app.api.monitoring.store import Store, application_json, attempt_json
 from spark_copilot.app.api.monitoring.totals import Totals
-from spark_copilot.rules_engine.errors import BadInput, CopilotError, NotFound, UsageError
+from spark_copilot.rules_engine.errors import AuthError, CopilotError, NotFound, Unavailable, UsageError
 
 VERSION = "4.3.0"
 """The Spark whose answers these are."""
 DEFAULT_QUANTILES = "0.05,0.25,0.5,0.75,0.95"
 
 
-class Answer(Response):
-    """JSON as Jackson writes it."""
+AppId = Annotated[str, Path(description="Id of the application.")]
+AttemptId = Annotated[str, Path(description="Id of one of its attempts.", examples=["1"])]
 
-    media_type = "application/json"
+
+class Answer(JSONResponse):
+    """JSON as Jackson writes it."""
 
     def render(self, content: Any) -> bytes:
         """Compact bytes."""
@@ -47,26 +52,44 @@ class _SparkRoute(APIRoute):
         async def handler(request: Request) -> Response:
             try:
                 return await inner(request)
-            except NotFound as error:
-                return PlainTextResponse(str(error), 404)
+            except (AuthError, TooMany, KeyInUrl, Unavailable):
+                raise  # of the door, not of the application: answered as on every other route
             except (UsageError, ValueError) as error:
                 return PlainTextResponse(str(error), 400)
-            except (BadInput, CopilotError) as error:
+            except CopilotError as error:
                 return PlainTextResponse(str(error), 404)
 
         return handler
+
+
+_SENTENCE = {"text/plain": {"schema": {"type": "string"}}}
+
+
+def _answers(kind: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: the History Server's, in its shapes, and its errors as the plain sentences that they are there."""
+    schemas: dict[str, Any] = {"object": {"type": "object"}, "list": {"type": "array", "items": {"type": "object"}}}
+    file = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {
+            "description": "as the History Server answers",
+            "content": {"application/json": {"schema": schemas[kind]}} if kind in schemas else file,
+        },
+        400: {"description": "a parameter makes no sense", "content": {**_SENTENCE, **problems(400)[400]["content"]}},
+        404: {"description": "there is no such thing", "content": _SENTENCE},
+        **problems(422),
+    }
 
 
 def monitoring_router(store: Store) -> APIRouter:
     """All routes over one store."""
     router = APIRouter(route_class=_SparkRoute, default_response_class=Answer, tags=["Spark monitoring API"])
 
-    @router.get("/version")
+    @router.get("/version", responses=_answers("object"))
     def version() -> Answer:
         """The Spark version whose API this is."""
         return Answer({"spark": VERSION})
 
-    @router.get("/applications")
+    @router.get("/applications", responses=_answers("list"))
     def applications(
         status: Annotated[list[str] | None, Query()] = None,
         minDate: str | None = None,  # noqa: N803
@@ -94,8 +117,8 @@ def monitoring_router(store: Store) -> APIRouter:
                 out.append(application_json(attempts))
         return Answer(out if limit is None else out[: max(limit, 0)])
 
-    @router.get("/applications/{app_id}")
-    def application(app_id: str) -> Answer:
+    @router.get("/applications/{app_id}", responses=_answers("object"))
+    def application(app_id: AppId) -> Answer:
         """One application with all its attempts."""
         attempts = store.attempts().get(app_id)
         if attempts is None:
@@ -105,8 +128,8 @@ def monitoring_router(store: Store) -> APIRouter:
     for prefix in ("/applications/{app_id}", "/applications/{app_id}/{attempt_id}"):
         _add(router, prefix, store)
 
-    @router.get("/applications/{app_id}/{attempt_id}")
-    def one_attempt(app_id: str, attempt_id: str) -> Answer:
+    @router.get("/applications/{app_id}/{attempt_id}", responses=_answers("object"))
+    def one_attempt(app_id: AppId, attempt_id: AttemptId) -> Answer:
         """One attempt."""
         for attempt in store.attempts().get(app_id, []):
             if attempt.app.attempt == attempt_id:
@@ -119,26 +142,33 @@ def monitoring_router(store: Store) -> APIRouter:
 def _add(router: APIRouter, prefix: str, store: Store) -> None:
     """The routes of one attempt, which the attempt id may name."""
 
-    def totals(request: Request) -> Totals:
-        return store.totals(request.path_params["app_id"], request.path_params.get("attempt_id"))
+    def of_newest(app_id: AppId) -> tuple[str, str | None]:
+        return app_id, None
 
-    @router.get(prefix + "/jobs")
-    def all_jobs(request: Request, status: Annotated[list[str] | None, Query()] = None) -> Answer:
+    def of_named(app_id: AppId, attempt_id: AttemptId) -> tuple[str, str | None]:
+        return app_id, attempt_id
+
+    attempt = of_named if "{attempt_id}" in prefix else of_newest
+
+    def totals(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Totals:
+        return store.totals(*named)
+
+    @router.get(prefix + "/jobs", responses=_answers("list"))
+    def all_jobs(run: Annotated[Totals, Depends(totals)], status: Annotated[list[str] | None, Query()] = None) -> Answer:
         """Jobs, the newest first."""
-        return Answer(listing.jobs(totals(request), status))
+        return Answer(listing.jobs(run, status))
 
-    @router.get(prefix + "/jobs/{job_id}")
-    def one_job(request: Request, job_id: int) -> Answer:
+    @router.get(prefix + "/jobs/{job_id}", responses=_answers("object"))
+    def one_job(run: Annotated[Totals, Depends(totals)], job_id: int) -> Answer:
         """One job."""
-        run = totals(request)
         found = next((row for row, job in enumerate(run.run.jobs.job_id) if int(job) == job_id), None)
         if found is None:
             raise NotFound(f"unknown job: {job_id}")
         return Answer(jobs.job_json(run, found))
 
-    @router.get(prefix + "/stages")
+    @router.get(prefix + "/stages", responses=_answers("list"))
     def all_stages(
-        request: Request,
+        run: Annotated[Totals, Depends(totals)],
         status: Annotated[list[str] | None, Query()] = None,
         details: bool = False,
         withSummaries: bool = False,  # noqa: N803
@@ -148,15 +178,14 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
         length: int | None = None,
     ) -> Answer:
         """Stage attempts, the newest first."""
-        run = totals(request)
         rows = listing.filtered_stages(run, status)
         rows = rows[max(offset, 0) :] if length is None else rows[max(offset, 0) : max(offset, 0) + max(length, 0)]
         wanted = listing.quantiles(quantiles) if withSummaries else None
         return Answer([stages.stage_json(run, row, summaries=wanted, details=details, statuses=taskStatus or ()) for row in rows])
 
-    @router.get(prefix + "/stages/{stage_id}")
+    @router.get(prefix + "/stages/{stage_id}", responses=_answers("list"))
     def one_stage(
-        request: Request,
+        run: Annotated[Totals, Depends(totals)],
         stage_id: int,
         details: bool = True,
         withSummaries: bool = False,  # noqa: N803
@@ -164,16 +193,15 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
         taskStatus: Annotated[list[str] | None, Query()] = None,  # noqa: N803
     ) -> Answer:
         """All attempts of one stage."""
-        run = totals(request)
         rows = [row for row in stages.listed_rows(run.run) if int(run.run.stages.stage_id[row]) == stage_id]
         if not rows:
             raise NotFound(f"unknown stage: {stage_id}")
         wanted = listing.quantiles(quantiles) if withSummaries else None
         return Answer([stages.stage_json(run, row, summaries=wanted, details=details, statuses=taskStatus or ()) for row in reversed(rows)])
 
-    @router.get(prefix + "/stages/{stage_id}/{stage_attempt}")
+    @router.get(prefix + "/stages/{stage_id}/{stage_attempt}", responses=_answers("object"))
     def one_stage_attempt(
-        request: Request,
+        run: Annotated[Totals, Depends(totals)],
         stage_id: int,
         stage_attempt: int,
         details: bool = True,
@@ -182,24 +210,24 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
         taskStatus: Annotated[list[str] | None, Query()] = None,  # noqa: N803
     ) -> Answer:
         """One stage attempt."""
-        run = totals(request)
         row = listing.stage_row(run, stage_id, stage_attempt)
         wanted = listing.quantiles(quantiles) if withSummaries else None
         return Answer(stages.stage_json(run, row, summaries=wanted, details=details, statuses=taskStatus or ()))
 
-    @router.get(prefix + "/stages/{stage_id}/{stage_attempt}/taskSummary")
-    def task_summary(request: Request, stage_id: int, stage_attempt: int, quantiles: str = DEFAULT_QUANTILES) -> Answer:
+    @router.get(prefix + "/stages/{stage_id}/{stage_attempt}/taskSummary", responses=_answers("object"))
+    def task_summary(
+        run: Annotated[Totals, Depends(totals)], stage_id: int, stage_attempt: int, quantiles: str = DEFAULT_QUANTILES
+    ) -> Answer:
         """The distribution of every task metric."""
-        run = totals(request)
         row = listing.stage_row(run, stage_id, stage_attempt)
         found = stages.task_distributions(run, row, listing.quantiles(quantiles))
         if found is None:
             raise NotFound(f"No tasks reported metrics for {stage_id} / {stage_attempt} yet.")
         return Answer(found)
 
-    @router.get(prefix + "/stages/{stage_id}/{stage_attempt}/taskList")
+    @router.get(prefix + "/stages/{stage_id}/{stage_attempt}/taskList", responses=_answers("list"))
     def task_list(
-        request: Request,
+        run: Annotated[Totals, Depends(totals)],
         stage_id: int,
         stage_attempt: int,
         offset: int = 0,
@@ -208,64 +236,62 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
         status: Annotated[list[str] | None, Query()] = None,
     ) -> Answer:
         """A page of a stage's tasks."""
-        run = totals(request)
         row = listing.stage_row(run, stage_id, stage_attempt)
         return Answer(listing.task_page(run, row, offset=offset, length=length, sort_by=sortBy, statuses=status or ()))
 
-    @router.get(prefix + "/executors")
-    def active_executors(request: Request) -> Answer:
+    @router.get(prefix + "/executors", responses=_answers("list"))
+    def active_executors(run: Annotated[Totals, Depends(totals)]) -> Answer:
         """Executors that are alive, the last id first."""
-        run = totals(request)
         rows = [row for row in reversed(executors.listed_rows(run.run)) if run.run.executors.removed_ms[row] == -1]
         return Answer([executors.executor_json(run, row) for row in rows])
 
-    @router.get(prefix + "/allexecutors")
-    def all_executors(request: Request) -> Answer:
+    @router.get(prefix + "/allexecutors", responses=_answers("list"))
+    def all_executors(run: Annotated[Totals, Depends(totals)]) -> Answer:
         """Executors, the removed ones too."""
-        run = totals(request)
         return Answer([executors.executor_json(run, row) for row in executors.listed_rows(run.run)])
 
-    @router.get(prefix + "/sql")
-    def all_sql(request: Request, details: bool = True, planDescription: bool = True, offset: int = 0, length: int = 20) -> Answer:  # noqa: N803
+    @router.get(prefix + "/sql", responses=_answers("list"))
+    def all_sql(
+        run: Annotated[Totals, Depends(totals)],
+        details: bool = True,
+        planDescription: bool = True,  # noqa: N803
+        offset: int = 0,
+        length: int = 20,
+    ) -> Answer:
         """SQL executions, the oldest first."""
-        run = totals(request)
         every = sorted(run.run.sql, key=lambda one: one.sql_id)[max(offset, 0) : max(offset, 0) + max(length, 0)]
         return Answer([sql.sql_json(run, one, details=details, plan=planDescription) for one in every])
 
-    @router.get(prefix + "/sql/{execution_id}")
-    def one_sql(request: Request, execution_id: int, details: bool = True, planDescription: bool = True) -> Answer:  # noqa: N803
+    @router.get(prefix + "/sql/{execution_id}", responses=_answers("object"))
+    def one_sql(run: Annotated[Totals, Depends(totals)], execution_id: int, details: bool = True, planDescription: bool = True) -> Answer:  # noqa: N803
         """One SQL execution."""
-        run = totals(request)
         found = next((one for one in run.run.sql if one.sql_id == execution_id), None)
         if found is None:
             raise NotFound(f"unknown query execution id: {execution_id}")
         return Answer(sql.sql_json(run, found, details=details, plan=planDescription))
 
-    @router.get(prefix + "/environment")
-    def environment(request: Request) -> Answer:
+    @router.get(prefix + "/environment", responses=_answers("object"))
+    def environment(run: Annotated[Totals, Depends(totals)]) -> Answer:
         """Settings of the run, secrets masked."""
-        return Answer(environment_json(totals(request).run))
+        return Answer(environment_json(run.run))
 
-    @router.get(prefix + "/storage/rdd")
-    def storage(request: Request) -> Answer:
+    @router.get(prefix + "/storage/rdd", responses=_answers("list"))
+    def storage(run: Annotated[Totals, Depends(totals)]) -> Answer:
         """Cached RDDs: none, unless the log holds block updates, which Spark does not write by default."""
-        run = totals(request).run
-        return Answer([rdd_json(run, rdd) for rdd in run.cached])
+        return Answer([rdd_json(run.run, rdd) for rdd in run.run.cached])
 
-    @router.get(prefix + "/storage/rdd/{rdd_id}")
-    def one_rdd(request: Request, rdd_id: int) -> Answer:
+    @router.get(prefix + "/storage/rdd/{rdd_id}", responses=_answers("object"))
+    def one_rdd(run: Annotated[Totals, Depends(totals)], rdd_id: int) -> Answer:
         """One cached RDD."""
-        run = totals(request).run
-        for rdd in run.cached:
+        for rdd in run.run.cached:
             if rdd.rdd_id == rdd_id:
-                return Answer(rdd_json(run, rdd))
+                return Answer(rdd_json(run.run, rdd))
         raise NotFound(f"no rdd found w/ id {rdd_id}")
 
-    @router.get(prefix + "/logs")
-    def logs(request: Request) -> Response:
+    @router.get(prefix + "/logs", response_class=Response, responses=_answers("file"))
+    def logs(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Response:
         """The attempt's event log as a zip."""
-        app_id, attempt_id = request.path_params["app_id"], request.path_params.get("attempt_id")
-        return _zipped(store, app_id, attempt_id)
+        return _zipped(store, *named)
 
 
 def _zipped(store: Store, app_id: str, attempt_id: str | None) -> Response:

@@ -53,7 +53,7 @@ def test_other_forms_of_the_report(client: TestClient, run_id: str, form: str, k
     assert answer.text.startswith(start)
 
 
-def test_events_are_numbered_and_can_be_taken_up_again(client: TestClient, run_id: str) -> None:
+def test_o6_events_are_numbered_and_can_be_taken_up_again(client: TestClient, run_id: str) -> None:
     def events(**headers: str) -> list[tuple[int, str]]:
         blocks = client.get(f"/api/v1/runs/{run_id}/events", headers=headers).text.strip().split("\n\n")
         lines = [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]

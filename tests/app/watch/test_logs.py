@@ -27,7 +27,7 @@ def said() -> Iterator[io.StringIO]:
     root.handlers, root.level = before
 
 
-def test_secrets_are_masked_wherever_they_are(said: io.StringIO) -> None:
+def test_i6_secrets_are_masked_wherever_they_are(said: io.StringIO) -> None:
     log = logging.getLogger("spark_copilot.test")
     log.info(
         "Authorization: Bearer abcdefghijklmnopqrstuvwxyz0123456789",

@@ -51,7 +51,7 @@ def check(run: AppRun) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_one_hostile_value(tmp_path: Path, seed: int) -> None:
+def test_p6_p7_one_hostile_value(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     starts = [i for i, line in enumerate(LINES) if b"EnvironmentUpdate" not in line[:60]]
     for turn in range(60):

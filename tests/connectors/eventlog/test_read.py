@@ -54,13 +54,13 @@ def test_packings(pack: Callable[[bytes], bytes], name: str, tmp_path: Path, pla
 
 
 @pytest.mark.parametrize("pack", MAGIC.values(), ids=MAGIC)
-def test_two_packed_streams_are_one_log(pack: Callable[[bytes], bytes], tmp_path: Path, plain: AppRun) -> None:
+def test_p2_two_packed_streams_are_one_log(pack: Callable[[bytes], bytes], tmp_path: Path, plain: AppRun) -> None:
     (tmp_path / "log").write_bytes(pack(b"".join(LINES[:20])) + pack(b"".join(LINES[20:])))
     same(read_run(tmp_path / "log"), plain)
 
 
 @pytest.mark.parametrize("codec", ["lz4", "snappy", "lzf"])
-def test_a_packed_log_that_breaks_off_is_partial(codec: str, tmp_path: Path) -> None:
+def test_p2_a_packed_log_that_breaks_off_is_partial(codec: str, tmp_path: Path) -> None:
     whole = (DATA / f"codec-sample.{codec}").read_bytes()
     (tmp_path / "log").write_bytes(whole[: len(whole) * 4 // 5])
     run = read_run(tmp_path / "log")
@@ -81,16 +81,16 @@ def rolled(folder: Path, cuts: list[int], *, drop: tuple[int, ...] = ()) -> Path
     return log
 
 
-def test_rolled_parts_are_read_in_index_order(tmp_path: Path, plain: AppRun) -> None:
+def test_p9_rolled_parts_are_read_in_index_order(tmp_path: Path, plain: AppRun) -> None:
     same(read_run(rolled(tmp_path, [3, 6, 9, 12, 15, 18, 20, 22, 24, 26, 28])), plain)
 
 
-def test_a_missing_part_is_reported(tmp_path: Path) -> None:
+def test_p9_a_missing_part_is_reported(tmp_path: Path) -> None:
     run = read_run(rolled(tmp_path, [10, 20, 30], drop=(2,)))
     assert "part 2 of the rolled log is missing" in run.quality.issues
 
 
-def test_a_compact_part_covers_those_before_it(tmp_path: Path) -> None:
+def test_p9_a_compact_part_covers_those_before_it(tmp_path: Path) -> None:
     log = rolled(tmp_path, [10, 20])
     (log / "events_2_app.zstd").rename(log / "events_2_app.zstd.compact")
     run = read_run(log)
@@ -195,7 +195,7 @@ def entry(name: str, *, link: bool = False) -> zipfile.ZipInfo:
         pytest.param([entry("log", link=True)], id="link"),
     ],
 )
-def test_archives_that_name_other_places_are_refused_whole(entries: list[zipfile.ZipInfo], tmp_path: Path) -> None:
+def test_p3_archives_that_name_other_places_are_refused_whole(entries: list[zipfile.ZipInfo], tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "z", "w") as archive:
         archive.writestr("good", PLAIN)
         for one in entries:
@@ -204,7 +204,7 @@ def test_archives_that_name_other_places_are_refused_whole(entries: list[zipfile
         list(read_runs(tmp_path / "z"))
 
 
-def test_archive_with_too_many_entries(tmp_path: Path) -> None:
+def test_p4_archive_with_too_many_entries(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "z", "w") as archive:
         for index in range(20):
             archive.writestr(f"{index}", b"")
@@ -223,19 +223,19 @@ def zipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("pack", [zstd.compress, gzip.compress, bz2.compress, zipped], ids=["zstd", "gz", "bz2", "zip"])
-def test_bombs_are_stopped_by_their_ratio(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_p1_bombs_are_stopped_by_their_ratio(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(pack(ZEROS))
     with pytest.raises(LimitExceeded):
         list(read_runs(tmp_path / "bomb", limits=ReadLimits(max_ratio=20, ratio_from_bytes=1 << 20)))
 
 
-def test_absolute_cap(tmp_path: Path) -> None:
+def test_p1_absolute_cap(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(PLAIN)
     with pytest.raises(LimitExceeded):
         list(read_runs(tmp_path / "log", limits=ReadLimits(max_bytes=1000)))
 
 
-def test_a_zstd_window_beyond_the_cap_is_refused(tmp_path: Path) -> None:
+def test_p2_a_zstd_window_beyond_the_cap_is_refused(tmp_path: Path) -> None:
     options: dict[int, int] = {zstd.CompressionParameter.window_log: 24, zstd.CompressionParameter.content_size_flag: 0}
     packer = zstd.ZstdCompressor(options=options)
     (tmp_path / "log").write_bytes(packer.compress(PLAIN) + packer.flush())
@@ -243,7 +243,7 @@ def test_a_zstd_window_beyond_the_cap_is_refused(tmp_path: Path) -> None:
         list(read_runs(tmp_path / "log", limits=ReadLimits(max_window_log=20)))
 
 
-def test_a_line_beyond_the_cap_is_skipped_and_counted(tmp_path: Path, plain: AppRun) -> None:
+def test_p5_a_line_beyond_the_cap_is_skipped_and_counted(tmp_path: Path, plain: AppRun) -> None:
     long = b'{"Event":"SparkListenerJobStart","Job ID":9,"x":"' + b"y" * 2_000_000 + b'"}\n'
     (tmp_path / "log").write_bytes(b"".join(LINES[:20]) + long + b"".join(LINES[20:]))
     run = read_run(tmp_path / "log", limits=ReadLimits(max_line_bytes=1 << 19))
@@ -292,7 +292,7 @@ FAULTS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
 
 
 @pytest.mark.parametrize(("fault", "bad", "issue"), FAULTS.values(), ids=FAULTS)
-def test_faults_are_counted_placed_and_never_fatal(
+def test_p6_p7_p8_faults_are_counted_placed_and_never_fatal(
     fault: Callable[[list[bytes]], list[bytes]], bad: int, issue: str, tmp_path: Path
 ) -> None:
     (tmp_path / "log").write_bytes(b"".join(fault(list(LINES))))
@@ -314,14 +314,14 @@ def test_faults_are_counted_placed_and_never_fatal(
         pytest.param(lambda data: data.replace(b'{"Event":"', b'{ "Event" : "'), id="spaced"),
     ],
 )
-def test_harmless_spellings(change: Callable[[bytes], bytes], tmp_path: Path, plain: AppRun) -> None:
+def test_p5_harmless_spellings(change: Callable[[bytes], bytes], tmp_path: Path, plain: AppRun) -> None:
     (tmp_path / "log").write_bytes(change(PLAIN))
     run = read_run(tmp_path / "log")
     assert run.quality == plain.quality
     assert len(run.tasks) == len(plain.tasks)
 
 
-def test_unknown_events_are_counted(tmp_path: Path) -> None:
+def test_p7_unknown_events_are_counted(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(PLAIN + b'{"Event":"com.example.MyListenerEvent","x":1}\n' * 3)
     assert read_run(tmp_path / "log").quality.unknown_events == {"com.example.MyListenerEvent": 3}
 
@@ -331,7 +331,7 @@ def test_the_order_of_blocks_does_not_matter(tmp_path: Path, plain: AppRun, monk
     same(read_run(DATA / "codec-sample"), plain)
 
 
-def test_mutations_end_in_a_run_or_a_declared_error(tmp_path: Path) -> None:
+def test_p13_mutations_end_in_a_run_or_a_declared_error(tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     packed = [PLAIN, *((DATA / f"codec-sample.{codec}").read_bytes() for codec in ("lz4", "snappy", "lzf", "zstd"))]
     for round_ in range(150):

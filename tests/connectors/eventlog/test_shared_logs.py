@@ -33,7 +33,7 @@ def test_counts_equal_the_history_servers(shared_logs: Path) -> None:
         assert sum(s["executorRunTime"] for s in known["stages"]) == (0 if run.tasks.run_ms is None else run.tasks.run_ms.sum()), log
 
 
-def test_every_duration_is_at_least_zero(shared_logs: Path) -> None:
+def test_p8_every_duration_is_at_least_zero(shared_logs: Path) -> None:
     for log in answers(shared_logs):
         for run in read_runs(shared_logs / log):
             assert run.wall_ms >= 0
