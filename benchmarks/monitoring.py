@@ -70,7 +70,10 @@ def one_log(server: Server, app: str, stage: int) -> dict[str, float]:
     listed(server, 1)
     found = {"first answer": server.timed(f"/applications/{app}/stages")}
     for name, path in calls(app, stage).items():
-        server.get(path)
+        try:
+            server.get(path)
+        except OSError as error:
+            raise SystemExit(f"{path}: {error}") from error
         found[name] = statistics.median(server.timed(path) for _ in range(TIMES))
     return found
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from spark_copilot.app.api.monitoring.jobs import job_json, job_status
-from spark_copilot.app.api.monitoring.stages import listed_rows, running_json, stage_status, task_json
+from spark_copilot.app.api.monitoring.stages import listed_rows, running_json, stage_status, tasks_json
 from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json
 from spark_copilot.rules_engine.errors import NotFound, UsageError
@@ -71,7 +73,10 @@ _SORTS = {
     "ID": ("taskId", False),
     "INCREASING_RUNTIME": ("duration", False),
     "DECREASING_RUNTIME": ("duration", True),
+    "RUNTIME": ("duration", False),
+    "-RUNTIME": ("duration", True),
 }
+"""By the names of Spark's `TaskSorting` and those its documentation gives them."""
 
 
 def task_page(totals: Totals, row: int, *, offset: int, length: int, sort_by: str, statuses: Sequence[str]) -> list[Json]:
@@ -84,11 +89,12 @@ def task_page(totals: Totals, row: int, *, offset: int, length: int, sort_by: st
     words = {word.upper() for word in statuses}
     if words:
         rows = rows[[("SUCCESS", "FAILED", "KILLED")[int(code)] in words for code in run.tasks.status[rows]]]
-    keys = run.tasks.task_id[rows] if order[0] == "taskId" else run.tasks.duration_ms[rows]
+    keys = run.tasks.task_id[rows] if order[0] == "taskId" else run.tasks.finish_ms[rows] - run.tasks.launch_ms[rows]
     running = totals.running_of_stage.get(row, []) if not words or "RUNNING" in words else []
     found: list[tuple[int, int | RunningTask]] = list(zip(keys.tolist(), rows.tolist(), strict=True))
     found += [(task.task_id if order[0] == "taskId" else -1, task) for task in running]
     found.sort(key=lambda one: one[0], reverse=order[1])
     offset = max(offset, 0)
     page = [task for _, task in found[offset : offset + max(length, 0)]]
-    return [running_json(totals, task) if isinstance(task, RunningTask) else task_json(totals, task) for task in page]
+    ended = iter(tasks_json(totals, np.array([task for task in page if not isinstance(task, RunningTask)], dtype=np.int64)))
+    return [running_json(totals, task) if isinstance(task, RunningTask) else next(ended) for task in page]

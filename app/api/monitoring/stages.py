@@ -91,8 +91,9 @@ def stage_json(
         ],
     }
     if details:
-        rows = sorted(run.task_rows(row).tolist(), key=run.tasks.task_id.__getitem__)
-        found = [task_json(totals, task) for task in rows] + [running_json(totals, task) for task in totals.running_of_stage.get(row, ())]
+        rows = run.task_rows(row)
+        rows = rows[np.argsort(run.tasks.task_id[rows], kind="stable")]
+        found = tasks_json(totals, rows) + [running_json(totals, task) for task in totals.running_of_stage.get(row, ())]
         found.sort(key=lambda task: int(task["taskId"]))
         out["tasks"] = {str(task["taskId"]): task for task in found if not statuses or task["status"] in statuses}
         out["executorSummary"] = {run.executors.executor_id[executor]: one for executor, one in executor_summaries(totals, row).items()}
@@ -121,7 +122,9 @@ def getting_result(totals: Totals, rows: IntColumn) -> IntColumn:
 def scheduler_delay(totals: Totals, rows: IntColumn) -> IntColumn:
     """Time of each task that belongs to nobody: Spark's formula."""
     used = sum(totals.metric(name)[rows] for name in ("run_ms", "deserialise_ms", "result_serialisation_ms"))
-    delay: IntColumn = np.maximum(totals.run.tasks.duration_ms[rows] - used - getting_result(totals, rows), 0)
+    tasks = totals.run.tasks
+    held = np.maximum(tasks.finish_ms[rows] - tasks.launch_ms[rows], 0)
+    delay: IntColumn = np.maximum(held - used - getting_result(totals, rows), 0)
     return delay
 
 
@@ -242,61 +245,78 @@ _TASK_METRICS = {
 }  # fmt: skip
 
 
-def task_json(totals: Totals, row: int) -> Json:
-    """TaskData of one ended attempt."""
+_PARTS = {
+    "inputMetrics": {"bytesRead": "input_bytes", "recordsRead": "input_records"},
+    "outputMetrics": {"bytesWritten": "output_bytes", "recordsWritten": "output_records"},
+    "shuffleReadMetrics": {
+        "remoteBlocksFetched": "shuffle_read_remote_blocks", "localBlocksFetched": "shuffle_read_local_blocks", "fetchWaitTime": "fetch_wait_ms",
+        "remoteBytesRead": "shuffle_read_remote_bytes", "remoteBytesReadToDisk": "shuffle_read_remote_to_disk_bytes",
+        "localBytesRead": "shuffle_read_local_bytes", "recordsRead": "shuffle_read_records", "remoteReqsDuration": "remote_requests_ms",
+    },
+    "shuffleWriteMetrics": {"bytesWritten": "shuffle_write_bytes", "writeTime": "shuffle_write_ns", "recordsWritten": "shuffle_write_records"},
+}  # fmt: skip
+_PLAIN = (
+    "task_id",
+    "index",
+    "attempt",
+    "partition_id",
+    "launch_ms",
+    "getting_result_ms",
+    "executor_row",
+    "locality",
+    "status",
+    "speculative",
+    "error_row",
+)
+
+
+def tasks_json(totals: Totals, rows: IntColumn) -> list[Json]:
+    """TaskData of ended attempts, in the order of their rows. Columns are taken out once: a stage may have many thousands of tasks."""
     run, tasks = totals.run, totals.run.tasks
-    executor = int(tasks.executor_row[row])
-    locality = int(tasks.locality[row])
-    rows = np.array([row], dtype=np.int64)
-    out: Json = {
-        "taskId": int(tasks.task_id[row]),
-        "index": int(tasks.index[row]),
-        "attempt": int(tasks.attempt[row]),
-        "partitionId": int(tasks.partition_id[row]),
-    }
-    put_moment(out, "launchTime", int(tasks.launch_ms[row]))
-    if tasks.getting_result_ms[row] > 0:
-        put_moment(out, "resultFetchStart", int(tasks.getting_result_ms[row]))
-    out |= {
-        "duration": int(tasks.duration_ms[row]),
-        "executorId": run.executors.executor_id[executor],
-        "host": run.executors.host[executor],
-        "status": ("SUCCESS", "FAILED", "KILLED")[int(tasks.status[row])],
-        "taskLocality": LOCALITIES[locality] if locality != MISSING else "ANY",
-        "speculative": bool(tasks.speculative[row]),
-        "accumulatorUpdates": [],
-    }
-    if tasks.error_row[row] != MISSING:
-        out["errorMessage"] = kill_reason(run.errors[int(tasks.error_row[row])])
-    m = {rest: int(totals.metric(name)[row]) for rest, name in _TASK_METRICS.items()}
-    push = {rest: int(totals.push(name)[row]) for rest, name in zip(PUSH_NAMES, PUSH_READ, strict=True)}
-    out["taskMetrics"] = m | {
-        "inputMetrics": {"bytesRead": int(totals.metric("input_bytes")[row]), "recordsRead": int(totals.metric("input_records")[row])},
-        "outputMetrics": {
-            "bytesWritten": int(totals.metric("output_bytes")[row]),
-            "recordsWritten": int(totals.metric("output_records")[row]),
-        },
-        "shuffleReadMetrics": {
-            "remoteBlocksFetched": int(totals.metric("shuffle_read_remote_blocks")[row]),
-            "localBlocksFetched": int(totals.metric("shuffle_read_local_blocks")[row]),
-            "fetchWaitTime": int(totals.metric("fetch_wait_ms")[row]),
-            "remoteBytesRead": int(totals.metric("shuffle_read_remote_bytes")[row]),
-            "remoteBytesReadToDisk": int(totals.metric("shuffle_read_remote_to_disk_bytes")[row]),
-            "localBytesRead": int(totals.metric("shuffle_read_local_bytes")[row]),
-            "recordsRead": int(totals.metric("shuffle_read_records")[row]),
-            "remoteReqsDuration": int(totals.metric("remote_requests_ms")[row]),
-            "shufflePushReadMetrics": push,
-        },
-        "shuffleWriteMetrics": {
-            "bytesWritten": int(totals.metric("shuffle_write_bytes")[row]),
-            "writeTime": int(totals.metric("shuffle_write_ns")[row]),
-            "recordsWritten": int(totals.metric("shuffle_write_records")[row]),
-        },
-    }
-    out["executorLogs"] = dict(run.executors.log_urls[executor])
-    out["schedulerDelay"] = int(scheduler_delay(totals, rows)[0])
-    out["gettingResultTime"] = int(getting_result(totals, rows)[0])
+    plain = {name: getattr(tasks, name)[rows].tolist() for name in _PLAIN}
+    held = np.maximum(tasks.finish_ms[rows] - tasks.launch_ms[rows], 0).tolist()
+    delays, fetched = scheduler_delay(totals, rows).tolist(), getting_result(totals, rows).tolist()
+    metrics = _records({rest: totals.metric(name)[rows] for rest, name in _TASK_METRICS.items()})
+    parts = {part: _records({rest: totals.metric(name)[rows] for rest, name in names.items()}) for part, names in _PARTS.items()}
+    push = _records({rest: totals.push(name)[rows] for rest, name in zip(PUSH_NAMES, PUSH_READ, strict=True)})
+    out: list[Json] = []
+    for i in range(len(rows)):
+        executor, locality, error = plain["executor_row"][i], plain["locality"][i], plain["error_row"][i]
+        one: Json = {
+            "taskId": plain["task_id"][i],
+            "index": plain["index"][i],
+            "attempt": plain["attempt"][i],
+            "partitionId": plain["partition_id"][i],
+        }
+        put_moment(one, "launchTime", plain["launch_ms"][i])
+        if plain["getting_result_ms"][i] > 0:
+            put_moment(one, "resultFetchStart", plain["getting_result_ms"][i])
+        one |= {
+            "duration": held[i],
+            "executorId": run.executors.executor_id[executor],
+            "host": run.executors.host[executor],
+            "status": ("SUCCESS", "FAILED", "KILLED")[plain["status"][i]],
+            "taskLocality": LOCALITIES[locality] if locality != MISSING else "ANY",
+            "speculative": plain["speculative"][i],
+            "accumulatorUpdates": [],
+        }
+        if error != MISSING:
+            one["errorMessage"] = kill_reason(run.errors[error])
+        of_task = metrics[i]
+        of_task |= {part: records[i] for part, records in parts.items()}
+        of_task["shuffleReadMetrics"]["shufflePushReadMetrics"] = push[i]
+        one["taskMetrics"] = of_task
+        one["executorLogs"] = dict(run.executors.log_urls[executor])
+        one["schedulerDelay"] = delays[i]
+        one["gettingResultTime"] = fetched[i]
+        out.append(one)
     return out
+
+
+def _records(columns: dict[str, IntColumn]) -> list[Json]:
+    """A dictionary a row."""
+    names = tuple(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*(column.tolist() for column in columns.values()), strict=True)]
 
 
 def running_json(totals: Totals, task: RunningTask) -> Json:

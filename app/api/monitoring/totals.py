@@ -27,12 +27,16 @@ class Totals:
     def metric(self, name: str) -> IntColumn:
         """A task metric; zeros where the log has none."""
         column: IntColumn | None = getattr(self.run.tasks, name)
-        return np.zeros(len(self.run.tasks), dtype=np.int64) if column is None else column
+        return self._zeros if column is None else column
 
     def push(self, name: str) -> IntColumn:
         """A push-based shuffle metric by the names of `PUSH_READ`."""
         pushed = self.run.tasks.push_read
-        return np.zeros(len(self.run.tasks), dtype=np.int64) if pushed is None else pushed[:, PUSH_READ.index(name)]
+        return self._zeros if pushed is None else pushed[:, PUSH_READ.index(name)]
+
+    @cached_property
+    def _zeros(self) -> IntColumn:
+        return np.zeros(len(self.run.tasks), dtype=np.int64)
 
     @cached_property
     def in_stage(self) -> npt.NDArray[np.bool_]:

@@ -98,6 +98,8 @@ def test_tasks_are_sorted_and_paged(ask: TestClient) -> None:
     every = page("")
     assert [t["taskId"] for t in every] == [0, 1]
     assert page("?offset=1&length=1") == every[1:]
+    assert page("?sortBy=-runtime") == page("?sortBy=DECREASING_RUNTIME")
+    assert page("?sortBy=runtime") == page("?sortBy=INCREASING_RUNTIME")
     slowest = page("?sortBy=DECREASING_RUNTIME")
     assert [t["duration"] for t in slowest] == sorted((t["duration"] for t in every), reverse=True)
     assert page("?status=failed") == []
