@@ -46,6 +46,16 @@ class Settings(BaseSettings):
     )
     upload_idle_seconds: PositiveInt = Field(60, description="An upload that sends nothing for this long is dropped.")
     upload_expires_seconds: PositiveInt = Field(86_400, description="A resumable upload that is not finished is forgotten after this long.")
+    import_from: str = Field(
+        "",
+        description="Places that the server may fetch logs from when a client names one, with commas: s3://bucket/prefix, gs://bucket, az://container, https://history.example.com:18480. Empty: none.",
+    )
+    import_networks: str = Field(
+        "",
+        description="Private networks that the names of History Servers in import_from may lead into, with commas: 10.0.0.0/8. Empty: public addresses only.",
+    )
+    import_seconds: PositiveInt = Field(3_600, description="Time that fetching one log may take.")
+    history_server_token: SecretStr | None = Field(None, description="Bearer token sent to the History Servers of import_from.")
     keep_originals: bool = Field(
         False, description="Keep uploaded logs after they are analysed, redacted. Else only the run tables are kept."
     )

@@ -4,6 +4,7 @@ import threading
 from importlib.metadata import version
 
 from spark_copilot.app.config import Settings
+from spark_copilot.app.fetching import allowed_of
 from spark_copilot.app.files import Files
 from spark_copilot.app.watch.metrics import Exporter
 from spark_copilot.app.worker import Worker
@@ -20,6 +21,7 @@ class Service:
 
     def __init__(self, settings: Settings, *, work: bool = True, warm: bool = False) -> None:
         self.settings, self.work, self.warm = settings, work, warm
+        allowed_of(settings)  # what cannot be read is said at the start, not to a client
         self.files = Files(settings.home)
         self.analyser = version("spark-intelligence-copilot")
         self._lock = threading.RLock()

@@ -50,9 +50,9 @@ def router(service: Service) -> APIRouter:
     @api.post("/{run_id}/cancel", responses=problems(404, 409, 503))
     def cancel(who: CallerDep, run_id: str) -> RunResource:
         """Stop a run that is queued or running. Cancelling it again changes nothing."""
-        original = service.repository.run(who.tenant, run_id).original
-        service.queue.cancel(who.tenant, run_id)
-        service.files.remove(original)
+        found = service.repository.run(who.tenant, run_id)
+        service.queue.cancel(who.tenant, found.id)
+        service.files.remove(found.original)
         service.wake()
         return RunResource.of(service.repository.run(who.tenant, run_id))
 
@@ -74,7 +74,7 @@ def router(service: Service) -> APIRouter:
         run: Annotated[Run, Depends(known)],
         last_event_id: Annotated[str | None, Header(description="Id of the last event seen: the stream goes on after it.")] = None,
     ) -> AsyncIterator[ServerSentEvent]:
-        """Everything that happened to the run and will: queued, running, parsing (share), parsed, analysing (agent), done, failed, cancelled.
+        """Everything that happened to the run and will: queued, running, fetching, parsing (share), parsed, analysing (agent), done, failed, cancelled.
 
         Ids count from 1. The stream ends with the run.
         """

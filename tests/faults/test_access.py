@@ -161,7 +161,7 @@ def test_a2_no_route_shows_another_tenant_anything(house: House, acme: dict[str,
     tus = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     # What names nothing of anybody: it computes, creates the caller's own, or lists what is the caller's.
     own = {"/health/ready",
-        "/api/v1/analyze/partition", "/api/v1/gate", "/api/v1/search", "/api/v1/version", "/api/v1/event-logs", "/api/v1/uploads", "/health",
+        "/api/v1/analyze/partition", "/api/v1/gate", "/api/v1/search", "/api/v1/version", "/api/v1/event-logs", "/api/v1/event-logs/import", "/api/v1/uploads", "/health",
            "/api/v1/audit", "/api/v1/mutes", "/api/v1/runs", "/api/v1/applications", "/api/v1/chat/threads"}  # fmt: skip
     secrets = [acme[name] for name in ("run_id", "app_id", "upload_id", "thread_id")]
 
