@@ -92,7 +92,8 @@ class Settings(BaseSettings):
     model_turn_s: PositiveInt = Field(90, description="Longest time the model may take for one turn, seconds.")
     log_dir_tenant: str = Field("local", description="The tenant that the logs of `serve --log-dir` belong to.")
     redis_url: SecretStr | None = Field(
-        None, description="A Redis in which several servers count the rate limits together. Absent: each counts for itself."
+        None,
+        description="A Redis in which several servers count the rate limits together and keep bodies of reports. Absent: each for itself.",
     )
     rate_key_per_second: float = Field(20.0, ge=0.001, le=1e6, description="Requests a second that one API key may make, in the long run.")
     rate_key_burst: PositiveInt = Field(100, description="Requests that one API key may make at once.")

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from spark_copilot.app.config import Settings
 from spark_copilot.app.fetching import allowed_of
 from spark_copilot.app.files import Files
+from spark_copilot.app.report_cache import ReportCache
 from spark_copilot.app.watch.metrics import Exporter
 from spark_copilot.app.worker import Worker
 from spark_copilot.storage import migrate
@@ -24,6 +25,7 @@ class Service:
         allowed_of(settings)  # what cannot be read is said at the start, not to a client
         self.files = Files(settings.home)
         self.analyser = version("spark-intelligence-copilot")
+        self.bodies = ReportCache(settings.redis_url.get_secret_value() if settings.redis_url is not None else None, self.analyser)
         self._lock = threading.RLock()
         self._worker: Worker | None = None
         self._database: Database | None = None

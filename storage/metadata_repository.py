@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ScalarSelect, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ScalarSelect, and_, delete, func, inspect, literal, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
@@ -297,16 +297,15 @@ class MetadataRepository:
         run.app_id, run.app_name, run.job = first.id, first.name, first.job[:MAX_INDEXED]
         session.flush()
 
-    def reports(self, tenant: str, run_id: str) -> list[StoredReport]:
-        """The reports of a run in the order of the log."""
+    def reports(self, tenant: str, run_id: str, *, bodies: bool = True) -> list[StoredReport]:
+        """The reports of a run in the order of the log; without their bodies where something else is likely to have them."""
+        wanted = (
+            select(StoredReport)
+            .where(StoredReport.run_id == _real(tenant, run_id), StoredReport.tenant == tenant)
+            .order_by(StoredReport.number)
+        )
         with self.database.read() as session:
-            return list(
-                session.scalars(
-                    select(StoredReport)
-                    .where(StoredReport.run_id == _real(tenant, run_id), StoredReport.tenant == tenant)
-                    .order_by(StoredReport.number)
-                )
-            )
+            return list(session.scalars(wanted if bodies else wanted.options(defer(StoredReport.body, raiseload=True))))
 
     def report_text(self, stored: StoredReport, folder: Path) -> bytes:
         """A report's JSON, from the row or from the run's results folder.
@@ -314,8 +313,14 @@ class MetadataRepository:
         Raises:
             NotFound: it lay in a file that is gone.
         """
-        if stored.body is not None:
-            return zlib.decompress(stored.body)
+        if "body" in inspect(stored).unloaded:
+            same = (StoredReport.run_id == stored.run_id, StoredReport.number == stored.number, StoredReport.etag == stored.etag)
+            with self.database.read() as session:
+                body = session.scalar(select(StoredReport.body).where(*same))
+        else:
+            body = stored.body
+        if body is not None:
+            return zlib.decompress(body)
         try:
             return (folder / f"{stored.number}.json").read_bytes()
         except OSError as error:

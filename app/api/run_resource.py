@@ -173,7 +173,19 @@ def stored_report(service: Service, tenant: str, run_id: str, application: str |
     Raises:
         NotFound: no such application in this run.
     """
-    return chosen(service.repository.reports(tenant, run_id), run_id, application)
+    return chosen(reports_of(service, tenant, run_id), run_id, application)
+
+
+def reports_of(service: Service, tenant: str, run_id: str) -> list[StoredReport]:
+    """The reports of a run in the order of the log, for `report_text`."""
+    return service.repository.reports(tenant, run_id, bodies=service.bodies.redis is None)
+
+
+def report_text(service: Service, run: Run, stored: StoredReport) -> bytes:
+    """The JSON of a report."""
+    assert run.results is not None
+    folder = service.files.path(run.results)
+    return service.bodies.text(stored.etag, lambda: service.repository.report_text(stored, folder))
 
 
 def chosen(reports: list[StoredReport], run_id: str, application: str | None) -> StoredReport:

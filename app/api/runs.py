@@ -59,8 +59,11 @@ def router(service: Service) -> APIRouter:
     @api.delete("/{run_id}", status_code=204, responses=problems(404, 503))
     def delete(who: CallerDep, run_id: str) -> Response:
         """Forget a run: its log, tables, reports and feedback. Mutes stay."""
+        reports = service.repository.reports(who.tenant, run_id, bodies=False)
         for kept in service.repository.delete_run(who.tenant, run_id):
             service.files.remove(kept)
+        for stored in reports:
+            service.bodies.forget(stored.etag)
         service.wake()
         return Response(status_code=204)
 
