@@ -60,6 +60,7 @@ class Settings(BaseSettings):
         False, description="Keep uploaded logs after they are analysed, redacted. Else only the run tables are kept."
     )
     answer_within_seconds: float = Field(20.0, ge=0, description="How long POST /analyze/job waits for the report before it answers 202.")
+    worker_inside: bool = Field(True, description="Whether `serve` analyses logs itself. Else `worker` processes do, and only they.")
     analysis_concurrency: PositiveInt = Field(2, description="Logs that one worker analyses at the same time.")
     analysis_memory_bytes: PositiveInt = Field(6 * 2**30, description="Address space of the process that analyses one log.")
     analysis_cpu_seconds: PositiveInt = Field(7_200, description="Processor time that the analysis of one log may take.")
