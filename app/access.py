@@ -5,6 +5,7 @@ import time
 
 from spark_copilot.app.addresses import is_loopback
 from spark_copilot.app.limits import Limiter
+from spark_copilot.app.quota import QuotaReached
 from spark_copilot.app.service import Service
 from spark_copilot.rules_engine.errors import AuthError, CopilotError, LimitExceeded
 from spark_copilot.storage.access_repository import AuditRepository, KeyRepository, KnownKey
@@ -33,17 +34,6 @@ class TooMany(CopilotError):
     def __init__(self, message: str, retry_after_ms: int, *, code: str = code) -> None:
         super().__init__(message)
         self.code, self.retry_after_s = code, max(1, -(-retry_after_ms // 1000))
-
-
-class QuotaReached(CopilotError):
-    """The tenant has as much as it may have."""
-
-    code = "quota-reached"
-    hint = "Delete runs that are not needed any more, or have the quota raised."
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Access:

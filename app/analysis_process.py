@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from spark_copilot.ml.feature_builder import HistoryRow
 
 PROGRESS_SECONDS = 0.3
+NICENESS = 5
+"""Whoever asks the server something on the same machine comes first."""
 
 
 class Task(BaseModel):
@@ -81,6 +83,7 @@ class Channel:
 
 def main() -> NoReturn:
     """Do the tasks that come on standard input, one after the other, until it closes."""
+    os.nice(NICENESS)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     tasks: queue.Queue[str] = queue.Queue()

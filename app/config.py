@@ -50,10 +50,21 @@ class Settings(BaseSettings):
         60, description="A client that sends nothing for this long is dropped, in an upload or in the head of a request."
     )
     upload_expires_seconds: PositiveInt = Field(86_400, description="A resumable upload that is not finished is forgotten after this long.")
+    import_from: str = Field(
+        "",
+        description="Places that the server may fetch logs from when a client names one, with commas: s3://bucket/prefix, gs://bucket, az://container, https://history.example.com:18480. Empty: none.",
+    )
+    import_networks: str = Field(
+        "",
+        description="Private networks that the names of History Servers in import_from may lead into, with commas: 10.0.0.0/8. Empty: public addresses only.",
+    )
+    import_seconds: PositiveInt = Field(3_600, description="Time that fetching one log may take.")
+    history_server_token: SecretStr | None = Field(None, description="Bearer token sent to the History Servers of import_from.")
     keep_originals: bool = Field(
         False, description="Keep uploaded logs after they are analysed, redacted. Else only the run tables are kept."
     )
     answer_within_seconds: float = Field(20.0, ge=0, description="How long POST /analyze/job waits for the report before it answers 202.")
+    worker_inside: bool = Field(True, description="Whether `serve` analyses logs itself. Else `worker` processes do, and only they.")
     analysis_concurrency: PositiveInt = Field(2, description="Logs that one worker analyses at the same time.")
     analysis_memory_bytes: PositiveInt = Field(6 * 2**30, description="Address space of the process that analyses one log.")
     analysis_cpu_seconds: PositiveInt = Field(7_200, description="Processor time that the analysis of one log may take.")
@@ -86,7 +97,8 @@ class Settings(BaseSettings):
     model_turn_s: PositiveInt = Field(90, description="Longest time the model may take for one turn, seconds.")
     log_dir_tenant: str = Field("local", description="The tenant that the logs of `serve --log-dir` belong to.")
     redis_url: SecretStr | None = Field(
-        None, description="A Redis in which several servers count the rate limits together. Absent: each counts for itself."
+        None,
+        description="A Redis in which several servers count the rate limits together and keep bodies of reports. Absent: each for itself.",
     )
     rate_key_per_second: float = Field(20.0, ge=0.001, le=1e6, description="Requests a second that one API key may make, in the long run.")
     rate_key_burst: PositiveInt = Field(100, description="Requests that one API key may make at once.")

@@ -1,28 +1,19 @@
 """Token buckets: in this process, or in a Redis that several servers share.
 
-Redis counts by its own clock, whatever that of the server says. A Redis that does not answer within 50 ms is left alone for some seconds, and each
-server counts for itself meanwhile.
+Redis counts by its own clock, whatever that of the server says. While it does not answer each server counts for itself.
 """
 
-import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyrate_limiter import Rate, RedisStateStore, TokenBucket
 
-from spark_copilot.rules_engine.errors import Unavailable
-
-if TYPE_CHECKING:
-    from redis import Redis
-
-log = logging.getLogger(__name__)
+from spark_copilot.app.shared_redis import SharedRedis
 
 MAX_KEPT = 50_000
 """Buckets in memory; the one asked for longest ago goes first. A bucket that is gone counts as full."""
-PATIENCE_SECONDS = 0.05
-AWAY_SECONDS = 5.0
 _UNIT_MS = 1_000_000_000
 """A rate is so many in a million seconds: a whole number, also of one every two minutes."""
 _REDIS_TIME = """
@@ -48,20 +39,19 @@ class Limiter:
         self._buckets: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._policy, self._shared = TokenBucket(), _RedisTimed()
-        self._redis = _client(redis_url) if redis_url is not None else None
-        self._away_until = 0.0
+        self.redis = SharedRedis(redis_url, "rate limits", "counting in this process") if redis_url is not None else None
 
     def take(self, name: str, per_second: float, burst: int) -> int:
         """Take a token: 0, or the milliseconds until there is one."""
-        if self._redis is not None and time.monotonic() >= self._away_until:
-            try:
-                rate = _rate(per_second, burst)
-                store: Any = RedisStateStore(self._redis, f"spark-copilot:{name}")
-                found = store.check(self._shared, [rate], 0, 1)
+        if self.redis is not None:
+
+            def check(client: Any) -> Any:
+                store: Any = RedisStateStore(client, f"spark-copilot:{name}")
+                return store.check(self._shared, [_rate(per_second, burst)], 0, 1)
+
+            found = self.redis.ask(check)
+            if found is not None:
                 return 0 if found.allowed else max(1, found.retry_after_ms or 0)
-            except Exception as error:  # noqa: BLE001 - whatever Redis does, requests go on
-                self._away_until = time.monotonic() + AWAY_SECONDS
-                log.warning("the rate limits' Redis does not answer (%s): counting in this process", type(error).__name__)
         return self.local_take(name, per_second, burst)
 
     def local_take(self, name: str, per_second: float, burst: int) -> int:
@@ -88,15 +78,3 @@ class Limiter:
 
 def _rate(per_second: float, burst: int) -> Rate:
     return Rate(max(1, round(per_second * _UNIT_MS / 1000)), _UNIT_MS, burst)
-
-
-def _client(url: str) -> "Redis":
-    try:
-        import redis
-    except ModuleNotFoundError as error:
-        raise Unavailable("SPARK_COPILOT_REDIS_URL is set and the Redis client is not installed",
-                          hint='pip install "spark-intelligence-copilot[redis]"') from error  # fmt: skip
-    try:
-        return redis.Redis.from_url(url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS, retry=None)
-    except ValueError as error:
-        raise Unavailable("SPARK_COPILOT_REDIS_URL is not a Redis URL", hint="redis://:password@host:6379/0") from error

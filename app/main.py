@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None, log_dir: Path | None = None, *,
     """
     settings = settings or load()
     release = version("spark-intelligence-copilot")
-    service = Service(settings, warm=warm)
+    service = Service(settings, work=settings.worker_inside, warm=warm)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

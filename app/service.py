@@ -4,7 +4,9 @@ import threading
 from importlib.metadata import version
 
 from spark_copilot.app.config import Settings
+from spark_copilot.app.fetching import allowed_of
 from spark_copilot.app.files import Files
+from spark_copilot.app.report_cache import ReportCache
 from spark_copilot.app.watch.metrics import Exporter
 from spark_copilot.app.worker import Worker
 from spark_copilot.storage import migrate
@@ -20,8 +22,10 @@ class Service:
 
     def __init__(self, settings: Settings, *, work: bool = True, warm: bool = False) -> None:
         self.settings, self.work, self.warm = settings, work, warm
+        allowed_of(settings)  # what cannot be read is said at the start, not to a client
         self.files = Files(settings.home)
         self.analyser = version("spark-intelligence-copilot")
+        self.bodies = ReportCache(settings.redis_url.get_secret_value() if settings.redis_url is not None else None, self.analyser)
         self._lock = threading.RLock()
         self._worker: Worker | None = None
         self._database: Database | None = None

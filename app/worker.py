@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import structlog
 from spark_copilot.app.analysis_process import Task
 from spark_copilot.app.analyst import Analyst
 from spark_copilot.app.config import Settings
+from spark_copilot.app.fetching import Fetched, FetchStopped, fetch, room
 from spark_copilot.app.files import Files, safe_name
-from spark_copilot.app.watch.metrics import ANALYSES, PHASE_SECONDS
+from spark_copilot.app.watch.metrics import ANALYSES, PHASE_SECONDS, UPLOAD_BYTES
 from spark_copilot.connectors import tracing
-from spark_copilot.rules_engine.errors import CopilotError
+from spark_copilot.rules_engine.errors import CopilotError, Unavailable
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.storage.job_queue import Claim, JobQueue
 from spark_copilot.storage.metadata_repository import Analysed, MetadataRepository
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 0.4
+FETCH_PROGRESS_SECONDS = 2.0
 MAX_DETAIL_BYTES = 512 << 20
 """Logs up to this size are kept with what Spark's own pages show of each task; it makes the tables of larger ones too large."""
 TIDY_SECONDS = 600.0
@@ -51,7 +53,7 @@ class _Active:
     ended: str = ""
     """Why the process was ended from here."""
     outcome: str = "lost"
-    """done, failed, again (another attempt may do better), released, or lost."""
+    """done, failed, again (another attempt may do better), released, known (the bytes fetched are another run's), or lost."""
     error: str = ""
 
 
@@ -208,7 +210,9 @@ class Worker:
         last: dict[str, Any] | None = None
         try:
             folder = self.files.work(f"{one.claim.job_id}-{one.claim.token}")
-            last = self._follow(one, folder)
+            brought, last = self._bring(one)
+            if brought:
+                last = self._follow(one, folder)
             self._outcome(one, folder, last)
         except Exception as error:  # the thread's edge: the job must not be left hanging until its lease ends
             log.exception("job %s", one.claim.job_id)
@@ -234,6 +238,52 @@ class Worker:
                 self._idle.append(one.analyst)
         if not keep:
             one.analyst.close()
+
+    def _bring(self, one: _Active) -> tuple[bool, dict[str, Any] | None]:
+        """Fetch the log where nobody sent it. False: there is nothing to analyse, and the message says why, where there is one."""
+        claim = one.claim
+        source = self.repository.run(claim.tenant, claim.run_id).source if claim.original is None else None
+        if source is None:
+            return True, None
+        told = 0.0
+
+        def progress(taken: int, whole: int | None) -> None:
+            nonlocal told
+            if time.monotonic() - told >= FETCH_PROGRESS_SECONDS:
+                told = time.monotonic()
+                message = {"received_bytes": taken, **({"size_bytes": whole} if whole is not None else {})}
+                self._hold(one, {"stage": "fetching", "share": 0.0, **message}, (("fetching", message),))
+
+        try:
+            with tracing.span("fetch"):
+                limit = room(self.settings, self.repository, claim.tenant)
+                got = fetch(self.settings, source, self.files.new_upload(), limit, progress, lambda: bool(one.ended))
+        except FetchStopped:
+            return False, None
+        except CopilotError as error:
+            known = {"code": error.code, "detail": str(error), "hint": error.hint}
+            return False, {"error": known, "final": not isinstance(error, Unavailable)}
+        return self._brought(one, got)
+
+    def _brought(self, one: _Active, got: Fetched) -> tuple[bool, dict[str, Any] | None]:
+        kept = self.files.keep(got.part)
+        added = self.queue.holding(
+            one.claim,
+            lambda session: self.repository.fetched(
+                session, one.claim, content_hash=got.sha256, size_bytes=got.size, original=kept, analyser=self.analyser
+            ),
+        )
+        if added is None:
+            one.lost = True
+            self.files.remove(kept)
+            return False, None
+        UPLOAD_BYTES.inc(got.size)
+        if added.run.id != one.claim.run_id:
+            if not added.fresh:
+                self.files.remove(kept)
+            return False, {"known": added.run.id}
+        one.claim = replace(one.claim, content_hash=got.sha256, original=kept)
+        return True, None
 
     def _follow(self, one: _Active, folder: Path) -> dict[str, Any] | None:
         """Hand the task over and listen; the last message, None when the process ended without one."""
@@ -283,6 +333,9 @@ class Worker:
     def _outcome(self, one: _Active, folder: Path, last: dict[str, Any] | None) -> None:
         claim = one.claim
         if one.lost:
+            return
+        if last is not None and "known" in last:
+            one.outcome = "known"
             return
         if last is not None and "done" in last:
             self._store(one, folder, int(last["done"]))

@@ -143,13 +143,22 @@ class ChosenRuns:
 
     def known(self) -> Sequence[KnownRun]:
         """The chosen runs that are there, the newest first."""
-        return [run for run in self._source.known() if run.run_id in self._ids]
+        listed = {run.run_id: run for run in self._source.known()}
+        found = [listed.get(run_id) or self._unlisted(run_id) for run_id in self._ids]
+        return sorted((run for run in found if run is not None), key=lambda run: (-run.started_ms, run.run_id))
 
     def get(self, run_id: str) -> AnalysedRun:
         """The run of this handle, when it was chosen."""
         if run_id not in self._ids:
             raise NotFound(f"no run {from_log(run_id, 80)!r} in this conversation", hint="known: " + (", ".join(self._ids) or "none"))
         return self._source.get(run_id)
+
+    def _unlisted(self, run_id: str) -> KnownRun | None:
+        # A source may know a run by more than the name that it lists: a server, by the id of its upload.
+        try:
+            return known_run(run_id, self._source.get(run_id).run.app)
+        except CopilotError:
+            return None
 
 
 def known_run(run_id: str, app: Application) -> KnownRun:

@@ -8,7 +8,7 @@ and their run has failed. No transaction is open while a job is worked on.
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from spark_copilot.rules_engine.errors import Conflict, NotFound
 from spark_copilot.storage.database import Database, clock, now_ms
 from spark_copilot.storage.models import CANCELLED, DEAD, DONE, FAILED, FINISHED, QUEUED, RUNNING, Job, Run, RunEvent
+
+T = TypeVar("T")
 
 DEFAULT_LEASE_MS = 30_000
 DEFAULT_ATTEMPTS = 3
@@ -85,6 +87,16 @@ class JobQueue:
             return True
 
         return self.database.write(work)
+
+    def holding(self, claim: Claim, work: Callable[[Session], T]) -> T | None:
+        """Do this in a transaction that holds the job. None: the claim is stale, and nothing was done."""
+
+        def held(session: Session) -> T | None:
+            if not self._hold(session, claim, {"lease_until_ms": now_ms() + self.lease_ms}):
+                return None
+            return work(session)
+
+        return self.database.write(held)
 
     def fail(self, claim: Claim, error: dict[str, Any], *, final: bool) -> bool:
         """The attempt failed. `final`: another one would fail as well, so the run has failed; else it is tried again while attempts are left."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import ScalarSelect, and_, delete, func, inspect, literal, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
@@ -22,6 +22,7 @@ from spark_copilot.storage.models import (
     CANCELLED,
     DONE,
     FAILED,
+    FETCHED_LATER,
     QUEUED,
     RUNNING,
     Feedback,
@@ -30,12 +31,14 @@ from spark_copilot.storage.models import (
     Job,
     Mute,
     Run,
+    RunAlias,
     RunEvent,
     RunMetrics,
     StoredReport,
     TableSeen,
     Upload,
 )
+from spark_copilot.storage.text import CleanText
 from spark_copilot.storage.upload_repository import advance
 
 MAX_BODY_BYTES = 8 << 20
@@ -45,7 +48,7 @@ MAX_INDEXED = 500
 
 
 class KeyReused(BadInput):
-    """The idempotency key belongs to another upload."""
+    """The idempotency key belongs to another log."""
 
     code = "idempotency-key-reused"
     hint = "Take a new Idempotency-Key for every new upload."
@@ -120,7 +123,7 @@ class MetadataRepository:
                 if known is not None:
                     return Added(session.get_one(Run, known.run_id), fresh=False)
             run = session.scalar(select(Run).where(Run.tenant == tenant, Run.content_hash == content_hash).with_for_update())
-            fresh = run is None or run.status in (FAILED, CANCELLED) or (run.status == DONE and run.analyser != analyser)
+            fresh = run is None or _to_do(run, analyser)
             if run is None:
                 run = Run(
                     id=secrets.token_hex(16), tenant=tenant, content_hash=content_hash, filename=filename, size_bytes=size_bytes,
@@ -142,14 +145,65 @@ class MetadataRepository:
 
         return self.database.write(work)
 
+    def add_fetch(
+        self, tenant: str, source: dict[str, Any], *, filename: str, idempotency_key: str | None = None, traceparent: str | None = None
+    ) -> Run:
+        """A run whose log the worker fetches first, and its job.
+
+        Raises:
+            KeyReused: the idempotency key came with another log before.
+        """
+        digest = FETCHED_LATER + hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+
+        def work(session: Session) -> Run:
+            if idempotency_key is not None and (known := session.get(IdempotencyKey, (tenant, idempotency_key))) is not None:
+                if known.content_hash != digest:
+                    raise KeyReused("this Idempotency-Key came with another log before")
+                return session.get_one(Run, known.run_id)
+            run_id = secrets.token_hex(16)
+            run = Run(
+                id=run_id, tenant=tenant, content_hash=FETCHED_LATER + run_id, filename=filename, size_bytes=0, status="", progress={},
+                applications=0, created_ms=clock(session), source=source,
+            )  # fmt: skip
+            session.add(run)
+            enqueue(session, run, max_attempts=self.max_attempts, traceparent=traceparent)
+            if idempotency_key is not None:
+                session.add(IdempotencyKey(tenant=tenant, key=idempotency_key, content_hash=digest, run_id=run.id, at_ms=clock(session)))
+            return run
+
+        return self.database.write(work)
+
+    def fetched(self, session: Session, claim: Claim, *, content_hash: str, size_bytes: int, original: str, analyser: str) -> Added:
+        """The log of a fetch has come, inside a transaction that holds its claim.
+
+        When the tenant has a run with these bytes, the fetch becomes another name of that one, and its own run and job are gone. `fresh` as in
+        `add_run`.
+        """
+        mine = session.get_one(Run, claim.run_id)
+        same = select(Run).where(Run.tenant == claim.tenant, Run.content_hash == content_hash, Run.id != mine.id)
+        other = session.scalar(same.with_for_update())
+        if other is None:
+            mine.content_hash, mine.size_bytes, mine.original = content_hash, size_bytes, original
+            return Added(mine, fresh=True)
+        fresh = _to_do(other, analyser)
+        if fresh:
+            other.original = original
+            enqueue(session, other, max_attempts=self.max_attempts, traceparent=claim.traceparent)
+        for table in (IdempotencyKey, RunAlias):
+            session.execute(update(table).where(table.run_id == mine.id).values(run_id=other.id))
+        session.add(RunAlias(id=mine.id, tenant=claim.tenant, run_id=other.id))
+        forget_jobs(session, mine.id)
+        session.execute(delete(Run).where(Run.id == mine.id))
+        return Added(other, fresh)
+
     def run(self, tenant: str, run_id: str) -> Run:
-        """One run.
+        """One run, by its id or that of a fetch that brought the same bytes.
 
         Raises:
             NotFound: no such run of this tenant.
         """
         with self.database.read() as session:
-            run = session.scalar(select(Run).where(Run.id == run_id, Run.tenant == tenant))
+            run = session.scalar(select(Run).where(Run.id == _real(tenant, run_id), Run.tenant == tenant))
         if run is None:
             raise NotFound(f"no run {run_id!r}")
         return run
@@ -210,11 +264,11 @@ class MetadataRepository:
         """
 
         def work(session: Session) -> tuple[str | None, str | None]:
-            found = session.scalar(select(Run).where(Run.id == run_id, Run.tenant == tenant))
+            found = session.scalar(select(Run).where(Run.id == _real(tenant, run_id), Run.tenant == tenant))
             if found is None:
                 raise NotFound(f"no run {run_id!r}")
-            forget_jobs(session, run_id)
-            session.execute(delete(Run).where(Run.id == run_id))
+            forget_jobs(session, found.id)
+            session.execute(delete(Run).where(Run.id == found.id))
             return found.original, found.results
 
         return self.database.write(work)
@@ -243,14 +297,15 @@ class MetadataRepository:
         run.app_id, run.app_name, run.job = first.id, first.name, first.job[:MAX_INDEXED]
         session.flush()
 
-    def reports(self, tenant: str, run_id: str) -> list[StoredReport]:
-        """The reports of a run in the order of the log."""
+    def reports(self, tenant: str, run_id: str, *, bodies: bool = True) -> list[StoredReport]:
+        """The reports of a run in the order of the log; without their bodies where something else is likely to have them."""
+        wanted = (
+            select(StoredReport)
+            .where(StoredReport.run_id == _real(tenant, run_id), StoredReport.tenant == tenant)
+            .order_by(StoredReport.number)
+        )
         with self.database.read() as session:
-            return list(
-                session.scalars(
-                    select(StoredReport).where(StoredReport.run_id == run_id, StoredReport.tenant == tenant).order_by(StoredReport.number)
-                )
-            )
+            return list(session.scalars(wanted if bodies else wanted.options(defer(StoredReport.body, raiseload=True))))
 
     def report_text(self, stored: StoredReport, folder: Path) -> bytes:
         """A report's JSON, from the row or from the run's results folder.
@@ -258,8 +313,14 @@ class MetadataRepository:
         Raises:
             NotFound: it lay in a file that is gone.
         """
-        if stored.body is not None:
-            return zlib.decompress(stored.body)
+        if "body" in inspect(stored).unloaded:
+            same = (StoredReport.run_id == stored.run_id, StoredReport.number == stored.number, StoredReport.etag == stored.etag)
+            with self.database.read() as session:
+                body = session.scalar(select(StoredReport.body).where(*same))
+        else:
+            body = stored.body
+        if body is not None:
+            return zlib.decompress(body)
         try:
             return (folder / f"{stored.number}.json").read_bytes()
         except OSError as error:
@@ -273,7 +334,7 @@ class MetadataRepository:
             return list(
                 session.scalars(
                     select(RunEvent)
-                    .where(RunEvent.run_id == run_id, RunEvent.tenant == tenant, RunEvent.seq > after)
+                    .where(RunEvent.run_id == _real(tenant, run_id), RunEvent.tenant == tenant, RunEvent.seq > after)
                     .order_by(RunEvent.seq)
                 )
             )
@@ -287,13 +348,15 @@ class MetadataRepository:
 
         def work(session: Session) -> Feedback:
             finding = session.scalars(
-                select(FindingRow).where(FindingRow.run_id == run_id, FindingRow.tenant == tenant, FindingRow.key == key).limit(1)
+                select(FindingRow)
+                .where(FindingRow.run_id == _real(tenant, run_id), FindingRow.tenant == tenant, FindingRow.key == key)
+                .limit(1)
             ).first()
             if finding is None:
                 raise NotFound(f"no finding {key!r} in run {run_id!r}")
             return session.merge(
                 Feedback(
-                    run_id=run_id, key_digest=_digest(key), tenant=tenant, key=key, fingerprint=finding.fingerprint, verdict=verdict,
+                    run_id=finding.run_id, key_digest=_digest(key), tenant=tenant, key=key, fingerprint=finding.fingerprint, verdict=verdict,
                     note=note, at_ms=clock(session),
                 )
             )  # fmt: skip
@@ -303,7 +366,8 @@ class MetadataRepository:
     def feedback(self, tenant: str, run_id: str) -> dict[str, Feedback]:
         """Feedback on a run's findings, by key."""
         with self.database.read() as session:
-            return {f.key: f for f in session.scalars(select(Feedback).where(Feedback.run_id == run_id, Feedback.tenant == tenant))}
+            said = select(Feedback).where(Feedback.run_id == _real(tenant, run_id), Feedback.tenant == tenant)
+            return {f.key: f for f in session.scalars(said)}
 
     def mute(self, tenant: str, fingerprint: str, reason: str | None) -> Mute:
         """Leave findings with this fingerprint out of the tenant's lists from now on."""
@@ -344,6 +408,17 @@ class MetadataRepository:
         with self.database.read() as session:
             rows = session.execute(select(Run.original, Run.results)).all()
         return {path for row in rows for path in row if path is not None}
+
+
+def _to_do(run: Run, analyser: str) -> bool:
+    """Whether a run that has these bytes is to be analysed again."""
+    return run.status in (FAILED, CANCELLED) or (run.status == DONE and run.analyser != analyser)
+
+
+def _real(tenant: str, run_id: str) -> ScalarSelect[str]:
+    """The run that an id means: itself, but for a fetch that brought what another run had."""
+    other = select(RunAlias.run_id).where(RunAlias.id == run_id, RunAlias.tenant == tenant).scalar_subquery()
+    return select(func.coalesce(other, literal(run_id, CleanText()))).scalar_subquery()
 
 
 def _findings(claim: Claim, number: int, report: Report) -> list[FindingRow]:

@@ -11,6 +11,7 @@ LOCAL_TENANT = "local"
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED, DEAD = "queued", "running", "done", "failed", "cancelled", "dead"
 """States. A run is never `dead`: its job is, and the run has failed."""
+FETCHED_LATER = "fetched-later:"
 FINISHED = frozenset({DONE, FAILED, CANCELLED})
 
 
@@ -37,7 +38,7 @@ class Run(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant: Mapped[str]
     content_hash: Mapped[str]
-    """SHA-256 of the bytes as they were sent."""
+    """SHA-256 of the bytes as they were sent; of a log that is still to be fetched, `FETCHED_LATER` and the run's id."""
     filename: Mapped[str | None]
     """What the client called it: shown, never used as a path."""
     size_bytes: Mapped[int]
@@ -46,6 +47,8 @@ class Run(Base):
     error: Mapped[dict[str, Any] | None]
     original: Mapped[str | None]
     """The log under the home folder, while it is there."""
+    source: Mapped[dict[str, Any] | None]
+    """Where the server fetches the log from, when nobody sends it."""
     results: Mapped[str | None]
     """Folder of the run tables under the home folder."""
     analyser: Mapped[str | None]
@@ -58,6 +61,16 @@ class Run(Base):
     created_ms: Mapped[int]
     started_ms: Mapped[int | None]
     finished_ms: Mapped[int | None]
+
+
+class RunAlias(Base):
+    """The id of a fetch whose bytes turned out to be those of a run that the tenant had."""
+
+    __tablename__ = "run_aliases"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
 
 
 class Job(Base):

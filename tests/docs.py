@@ -140,6 +140,7 @@ MEASURED = {
     "gate": "The settings gate on 1,000 files beside PySpark linters: `python benchmarks/gate.py`",
     "retrieval": "Search on real user questions: `python benchmarks/retrieval.py`",
     "chat": "Answers without a model on the same questions: `python benchmarks/chat.py`",
+    "load": "The service under load on SQLite and PostgreSQL: uploads, reads, killed workers, rolling restart: `python -m benchmarks.load`",
     "runtime": "Run-time prediction on public runs, see prediction.md: `python benchmarks/runtime.py`",
 }
 

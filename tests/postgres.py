@@ -19,8 +19,8 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server(bin_folder: Path) -> Iterator[str]:
-    """The URL of a running server, without a database name."""
+def server(bin_folder: Path, *, fsync: bool = False) -> Iterator[str]:
+    """The URL of a running server, without a database name. Without `fsync` it is quicker and loses what it has when the machine dies."""
     root = Path(tempfile.mkdtemp(prefix="spark-copilot-pg-", dir="/tmp"))
     root.chmod(0o755)
     home, user = root / "pg", ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -33,7 +33,7 @@ def server(bin_folder: Path) -> Iterator[str]:
     data, log = home / "data", home / "log"
     _run([*user, str(bin_folder / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"], root)
     control = [*user, str(bin_folder / "pg_ctl"), "-D", str(data), "-w", "-l", str(log)]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync=off"
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync={'on' if fsync else 'off'}"
     try:
         _run([*control, "-o", options, "start"], root)
         yield f"postgresql://postgres@127.0.0.1:{port}"

@@ -25,11 +25,24 @@ QUICK = {
 @contextmanager
 def serving(home: Path, **settings: str) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
     """`spark-copilot serve` on a free port; a client of it and its process."""
+    with _serving(home, [], settings) as both:
+        yield both
+
+
+@contextmanager
+def history_server(home: Path, logs: Path) -> Iterator[httpx.Client]:
+    """The same over a folder of logs; a client of it."""
+    with _serving(home, ["--log-dir", str(logs)], {}) as (client, _):
+        yield client
+
+
+@contextmanager
+def _serving(home: Path, more: list[str], settings: dict[str, str]) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with (
-        started(home, ["serve", "--port", str(port)], **settings) as process,
+        started(home, ["serve", "--port", str(port), *more], **settings) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,
     ):
         until(lambda: _answers(client) or process.poll() is not None)

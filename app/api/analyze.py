@@ -13,7 +13,16 @@ from spark_copilot.app.api.caller import CallerDep
 from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.event_logs import BODY
 from spark_copilot.app.api.receive import Received, receive
-from spark_copilot.app.api.run_resource import LOCATION, RunResource, accept, finished, idempotency_key, location, stored_report
+from spark_copilot.app.api.run_resource import (
+    LOCATION,
+    RunResource,
+    accept,
+    finished,
+    idempotency_key,
+    location,
+    report_text,
+    stored_report,
+)
 from spark_copilot.app.service import Service
 from spark_copilot.rules_engine.findings import Report
 from spark_copilot.storage.models import FINISHED, Run
@@ -78,8 +87,7 @@ async def _settled(service: Service, run: Run) -> Run:
 
 def _first(service: Service, run: Run) -> bytes:
     done = finished(service, run.tenant, run.id)
-    assert done.results is not None
-    return service.repository.report_text(stored_report(service, run.tenant, run.id, None), service.files.path(done.results))
+    return report_text(service, done, stored_report(service, run.tenant, run.id, None))
 
 
 def _asked(received: Received) -> str | None:

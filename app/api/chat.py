@@ -33,7 +33,9 @@ class Message(BaseModel):
     message: str = Field(min_length=1, max_length=4_000, examples=["which stage is the bottleneck, and why?"])
     thread_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The conversation to go on with.")
     run_ids: list[Annotated[str, Field(max_length=200)]] = Field(
-        default_factory=list, max_length=20, description="Applications it is about. Absent: all that the server knows."
+        default_factory=list,
+        max_length=20,
+        description="What it is about: ids of uploaded runs or of applications. Absent: all that the server knows.",
     )
     long: bool = Field(False, description="Up to 600 words instead of 200.")
 

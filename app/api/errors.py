@@ -10,10 +10,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from spark_copilot.app.access import KeyMissing, QuotaReached, TooMany
+from spark_copilot.app.access import KeyMissing, TooMany
 from spark_copilot.app.api.caller import ScopeMissing
 from spark_copilot.app.api.receive import BadForm, UploadBroken, UploadIdle
+from spark_copilot.app.quota import QuotaReached
 from spark_copilot.app.watch.metrics import refused
+from spark_copilot.connectors.remote import ImportNotAllowed
 from spark_copilot.rules_engine.errors import (
     AuthError,
     BadInput,
@@ -37,6 +39,7 @@ PROBLEM_CODE: ContextVar[list[str] | None] = ContextVar("problem_code", default=
 STATUS: tuple[tuple[type[CopilotError], int], ...] = (
     (ScopeMissing, 403),
     (QuotaReached, 403),
+    (ImportNotAllowed, 403),
     (TooMany, 429),
     (LimitExceeded, 413),
     (UploadGone, 410),

@@ -21,6 +21,7 @@ from spark_copilot.app.files import Files
 from spark_copilot.rules_engine.errors import BadInput, LimitExceeded, NotAnEventLog, StorageFull
 
 PIECE_BYTES = 1 << 20
+SYNC_BYTES = 64 << 20
 MAX_PARTS = 20
 MAX_NAME = 1_000
 _FILENAME = re.compile(r"filename\*?=(?:UTF-8'')?(?:\"((?:[^\"\\]|\\.){0,4000})\"|([^;]{0,4000}))", re.IGNORECASE)
@@ -119,20 +120,40 @@ def storage_full(error: OSError) -> StorageFull | None:
 
 
 async def _write(pieces: AsyncIterator[bytes], out: BinaryIO, limit: int, form: bool) -> tuple[int, str]:
-    digest, size, held = hashlib.sha256(), 0, bytearray()
+    """Hash and write in a thread what has come, while more comes: one piece at a time, so that no more than two are in memory.
+
+    The disk is set to work on the way, in another thread: synced only at the end, a large log would wait for all of it there.
+    """
+    digest, size, held, unsynced = hashlib.sha256(), 0, bytearray(), 0
+    writing: asyncio.Future[None] | None = None
+    syncing: asyncio.Future[None] | None = None
 
     def flush(block: bytes) -> None:
         out.write(block)
         digest.update(block)
 
-    async for piece in pieces:
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit, form)
-        held += piece
-        if len(held) >= PIECE_BYTES:
-            await run_in_threadpool(flush, bytes(held))
-            held.clear()
+    try:
+        async for piece in pieces:
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit, form)
+            held += piece
+            if len(held) >= PIECE_BYTES:
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(run_in_threadpool(flush, bytes(held)))
+                unsynced += len(held)
+                held.clear()
+                if unsynced >= SYNC_BYTES and (syncing is None or syncing.done()):
+                    unsynced = 0
+                    if syncing is not None:
+                        await syncing  # what it met, here
+                    syncing = asyncio.ensure_future(run_in_threadpool(os.fdatasync, out.fileno()))
+    finally:
+        if under_way := [work for work in (writing, syncing) if work is not None]:
+            await asyncio.wait(under_way)  # also when it ends in an error: the file is not closed under a thread
+    for work in under_way:
+        work.result()
     await run_in_threadpool(flush, bytes(held))
     return size, digest.hexdigest()
 

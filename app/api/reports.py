@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spark_copilot.app.api.caller import CallerDep
 from spark_copilot.app.api.errors import problems
-from spark_copilot.app.api.run_resource import PREFIX, chosen, finished, stored_report
+from spark_copilot.app.api.run_resource import PREFIX, chosen, finished, report_text, reports_of, stored_report
 from spark_copilot.app.service import Service
 from spark_copilot.app.watch.metrics import looked_up
 from spark_copilot.rules_engine.errors import CopilotError
@@ -60,13 +60,9 @@ def router(service: Service) -> APIRouter:
     """The nouns that hang on a finished run."""
     api = APIRouter(prefix=PREFIX, tags=["reports"])
 
-    def text_of(run: Run, stored: StoredReport) -> bytes:
-        assert run.results is not None
-        return service.repository.report_text(stored, service.files.path(run.results))
-
     def one(tenant: str, run_id: str, application: str | None) -> Report:
         run = finished(service, tenant, run_id)
-        return Report.model_validate_json(text_of(run, stored_report(service, tenant, run_id, application)))
+        return Report.model_validate_json(report_text(service, run, stored_report(service, tenant, run_id, application)))
 
     @api.get(
         "/runs/{run_id}/report",
@@ -92,7 +88,7 @@ def router(service: Service) -> APIRouter:
         """The report as `spark-copilot analyze --format` prints it."""
         del request
         run = finished(service, who.tenant, run_id)
-        reports = service.repository.reports(who.tenant, run_id)
+        reports = reports_of(service, who.tenant, run_id)
         wanted = reports if application is None else [chosen(reports, run_id, application)]
         digest = hashlib.sha256(f"{form} {run.analyser} {' '.join(r.etag for r in wanted)}".encode()).hexdigest()[:32]
         headers = {"ETag": f'"{digest}"', "Cache-Control": CACHE, "X-Content-Type-Options": "nosniff"}
@@ -100,19 +96,16 @@ def router(service: Service) -> APIRouter:
         looked_up("client", hit=known)
         if known:
             return Response(status_code=304, headers=headers)
-        texts = [text_of(run, stored) for stored in wanted]
         if form == "json":
+            texts = [report_text(service, run, stored) for stored in wanted]
             kind = "application/json" if len(texts) == 1 else "application/x-ndjson"
             return Response(texts[0] if len(texts) == 1 else b"".join(t + b"\n" for t in texts), media_type=kind, headers=headers)
-        parsed = [Report.model_validate_json(text) for text in texts]
+        pages = [_rendered(service, run, stored, form) for stored in wanted]
         if form == "md":
-            from spark_copilot.app.report import markdown
-
-            return Response("\n".join(markdown.render(r) for r in parsed), media_type="text/markdown; charset=utf-8", headers=headers)
-        pages = "\n".join(_page(service, run, stored, r) for stored, r in zip(wanted, parsed, strict=True))
+            return Response(b"\n".join(pages), media_type="text/markdown; charset=utf-8", headers=headers)
         # The page holds text of the log: whatever got through the escaping may not run or load anything.
         policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"}
-        return Response(pages, media_type="text/html; charset=utf-8", headers=headers | policy)
+        return Response(b"\n".join(pages), media_type="text/html; charset=utf-8", headers=headers | policy)
 
     @api.get("/runs/{run_id}/findings", responses=problems(404, 409, 413, 422, 503))
     def findings(
@@ -123,13 +116,13 @@ def router(service: Service) -> APIRouter:
     ) -> Findings:
         """The findings of all applications of the log, without those that are muted."""
         run = finished(service, who.tenant, run_id)
-        reports = service.repository.reports(who.tenant, run_id)
+        reports = reports_of(service, who.tenant, run_id)
         wanted = reports if application is None else [chosen(reports, run_id, application)]
         silenced = {mute.fingerprint for mute in service.repository.mutes(who.tenant)}
         said = service.repository.feedback(who.tenant, run_id)
         items = []
         for stored in wanted:
-            for finding in Report.model_validate_json(text_of(run, stored)).findings:
+            for finding in Report.model_validate_json(report_text(service, run, stored)).findings:
                 hidden = finding.fingerprint in silenced
                 if muted == "include" or hidden == (muted == "only"):
                     verdict = said[finding.key].verdict if finding.key in said else None
@@ -159,7 +152,19 @@ def router(service: Service) -> APIRouter:
     return api
 
 
-def _page(service: Service, run: Run, stored: StoredReport, report: Report) -> str:
+def _rendered(service: Service, run: Run, stored: StoredReport, form: Literal["md", "html"]) -> bytes:
+    def make() -> tuple[bytes, bool]:
+        report = Report.model_validate_json(report_text(service, run, stored))
+        if form == "md":
+            from spark_copilot.app.report import markdown
+
+            return markdown.render(report).encode(), True
+        return _page(service, run, stored, report)
+
+    return service.bodies.rendered(stored.etag, form, make)
+
+
+def _page(service: Service, run: Run, stored: StoredReport, report: Report) -> tuple[bytes, bool]:
     from spark_copilot.app.report import html
     from spark_copilot.connectors.run_tables import read_tables
 
@@ -168,4 +173,4 @@ def _page(service: Service, run: Run, stored: StoredReport, report: Report) -> s
         parsed = read_tables(service.files.path(run.results) / str(stored.number))
     except CopilotError:
         parsed = None  # the page has no timeline then
-    return html.render(report, parsed)
+    return html.render(report, parsed).encode(), parsed is not None

@@ -12,7 +12,7 @@ from spark_copilot.connectors import tracing
 from spark_copilot.connectors.run_tables import read_tables
 from spark_copilot.rules_engine.errors import BadInput, Conflict, LimitExceeded, NotFound
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.storage.models import CANCELLED, DONE, FAILED, Run, StoredReport
+from spark_copilot.storage.models import CANCELLED, DONE, FAILED, FETCHED_LATER, Run, StoredReport
 
 PREFIX = "/api/v1"
 MAX_KEY = 255
@@ -30,6 +30,8 @@ class Progress(BaseModel):
     stage: str = Field(examples=["parsing"])
     share: float = Field(0.0, ge=0, le=1, examples=[0.4])
     agent: str | None = Field(None, exclude_if=_unknown)
+    received_bytes: int | None = Field(None, exclude_if=_unknown, description="Of a log that is being fetched.")
+    size_bytes: int | None = Field(None, exclude_if=_unknown, description="What there is to fetch, where its place says so.")
 
 
 class RunError(BaseModel):
@@ -59,7 +61,8 @@ class RunResource(BaseModel):
     applications: int | None = Field(None, exclude_if=_unknown, description="Reports of the run, once it is done.")
     filename: str | None = Field(None, exclude_if=_unknown)
     size_bytes: int
-    content_hash: str = Field(description="SHA-256 of the bytes sent.")
+    content_hash: str | None = Field(None, exclude_if=_unknown, description="SHA-256 of the log's bytes, once they are here.")
+    source: str | None = Field(None, exclude_if=_unknown, description="Where the server fetches or fetched the log from.")
     analyser: str | None = Field(None, exclude_if=_unknown, description="Version of the program that made the reports.")
     created_ms: int
     started_ms: int | None = Field(None, exclude_if=_unknown)
@@ -75,7 +78,8 @@ class RunResource(BaseModel):
             run_id=run.id, status=run.status, progress=Progress.model_validate(run.progress),
             error=None if run.error is None else RunError.model_validate(run.error),
             application=application, applications=run.applications or None, filename=run.filename, size_bytes=run.size_bytes,
-            content_hash=run.content_hash, analyser=run.analyser, created_ms=run.created_ms, started_ms=run.started_ms,
+            content_hash=None if run.content_hash.startswith(FETCHED_LATER) else run.content_hash,
+            source=None if run.source is None else str(run.source.get("url")), analyser=run.analyser, created_ms=run.created_ms, started_ms=run.started_ms,
             finished_ms=run.finished_ms,
         )  # fmt: skip
 
@@ -171,7 +175,19 @@ def stored_report(service: Service, tenant: str, run_id: str, application: str |
     Raises:
         NotFound: no such application in this run.
     """
-    return chosen(service.repository.reports(tenant, run_id), run_id, application)
+    return chosen(reports_of(service, tenant, run_id), run_id, application)
+
+
+def reports_of(service: Service, tenant: str, run_id: str) -> list[StoredReport]:
+    """The reports of a run in the order of the log, for `report_text`."""
+    return service.repository.reports(tenant, run_id, bodies=service.bodies.redis is None)
+
+
+def report_text(service: Service, run: Run, stored: StoredReport) -> bytes:
+    """The JSON of a report."""
+    assert run.results is not None
+    folder = service.files.path(run.results)
+    return service.bodies.text(stored.etag, lambda: service.repository.report_text(stored, folder))
 
 
 def chosen(reports: list[StoredReport], run_id: str, application: str | None) -> StoredReport:

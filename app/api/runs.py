@@ -50,17 +50,20 @@ def router(service: Service) -> APIRouter:
     @api.post("/{run_id}/cancel", responses=problems(404, 409, 503))
     def cancel(who: CallerDep, run_id: str) -> RunResource:
         """Stop a run that is queued or running. Cancelling it again changes nothing."""
-        original = service.repository.run(who.tenant, run_id).original
-        service.queue.cancel(who.tenant, run_id)
-        service.files.remove(original)
+        found = service.repository.run(who.tenant, run_id)
+        service.queue.cancel(who.tenant, found.id)
+        service.files.remove(found.original)
         service.wake()
         return RunResource.of(service.repository.run(who.tenant, run_id))
 
     @api.delete("/{run_id}", status_code=204, responses=problems(404, 503))
     def delete(who: CallerDep, run_id: str) -> Response:
         """Forget a run: its log, tables, reports and feedback. Mutes stay."""
+        reports = service.repository.reports(who.tenant, run_id, bodies=False)
         for kept in service.repository.delete_run(who.tenant, run_id):
             service.files.remove(kept)
+        for stored in reports:
+            service.bodies.forget(stored.etag)
         service.wake()
         return Response(status_code=204)
 
@@ -74,7 +77,7 @@ def router(service: Service) -> APIRouter:
         run: Annotated[Run, Depends(known)],
         last_event_id: Annotated[str | None, Header(description="Id of the last event seen: the stream goes on after it.")] = None,
     ) -> AsyncIterator[ServerSentEvent]:
-        """Everything that happened to the run and will: queued, running, parsing (share), parsed, analysing (agent), done, failed, cancelled.
+        """Everything that happened to the run and will: queued, running, fetching, parsing (share), parsed, analysing (agent), done, failed, cancelled.
 
         Ids count from 1. The stream ends with the run.
         """

@@ -210,9 +210,9 @@ class Chat:
         chosen, source = list(dict.fromkeys(run_ids)), runs or self.runs
         if chosen:
             known = {run.run_id for run in source.known()}
-            missing = next((i for i in chosen if i not in known), None)
-            if missing is not None:
-                raise NotFound(f"no run {visible(missing)[:80]!r}")
+            for handle in chosen:
+                if handle not in known:
+                    source.get(handle)  # a source may know it by another name, or says that it does not
         fresh = thread_id is None or new
         name = thread_id if thread_id is not None else uuid.uuid4().hex
         state = {} if fresh and not self._exists(name, owner) else self._state(name, owner)

@@ -167,7 +167,7 @@ def test_a2_no_route_shows_another_tenant_anything(house: House, acme: dict[str,
     tus = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     # What names nothing of anybody: it computes, creates the caller's own, or lists what is the caller's.
     own = {"/health/ready",
-        "/api/v1/analyze/partition", "/api/v1/gate", "/api/v1/search", "/api/v1/version", "/api/v1/event-logs", "/api/v1/uploads", "/health",
+        "/api/v1/analyze/partition", "/api/v1/gate", "/api/v1/search", "/api/v1/version", "/api/v1/event-logs", "/api/v1/event-logs/import", "/api/v1/uploads", "/health",
            "/api/v1/audit", "/api/v1/mutes", "/api/v1/runs", "/api/v1/applications", "/api/v1/chat/threads"}  # fmt: skip
     secrets = [acme[name] for name in ("run_id", "app_id", "upload_id", "thread_id")]
 
@@ -355,6 +355,85 @@ def test_quotas(house: House, acme: dict[str, Any]) -> None:
     assert refused(quota_runs=1) == (403, "quota-runs")
     assert refused(quota_bytes=100) == (403, "quota-bytes")
     assert refused(quota_bytes=2) == (413, "limit-exceeded")
+
+
+@pytest.fixture
+def idle(home: Path) -> Iterator[House]:
+    """A server with keys whose jobs stay as they are."""
+    app = create_app(Settings(home=home, answer_within_seconds=0, import_from="http://127.0.0.1:9"))
+    app.state.service.work = False
+    with TestClient(app, raise_server_exceptions=False) as client:
+        made = House(client)
+        made.key("local")
+        made.access._looked = -LOOK_SECONDS
+        yield made
+
+
+def test_quota_of_jobs_at_a_time(idle: House) -> None:
+    mine, other = bearer(idle.key("acme")), bearer(idle.key("initech"))
+    idle.access.settings = idle.access.settings.model_copy(update={"quota_jobs": 2})
+    runs = [idle.client.post("/api/v1/event-logs", content=b"log %d" % number, headers=mine).json()["run_id"] for number in range(2)]
+
+    def refused() -> list[tuple[int, str, str]]:
+        answers = [
+            idle.client.post("/api/v1/event-logs", content=b"log 2", headers=mine),
+            idle.client.post("/api/v1/event-logs", files={"log": b"log 2"}, headers=mine),
+            idle.client.post("/api/v1/uploads", headers={**mine, "Upload-Length": "5"}),
+            idle.client.post("/api/v1/analyze/job", content=b"log 2", headers=mine),
+            idle.client.post("/api/v1/event-logs/import", json={"url": "http://127.0.0.1:9", "application": "app-1"}, headers=mine),
+        ]
+        return sorted({(answer.status_code, answer.json().get("code", ""), answer.headers.get("retry-after", "")) for answer in answers})
+
+    assert refused() == [(429, "quota-jobs", "10")]
+    assert idle.access.service.queue.depth() == {"queued": 2}
+    assert list((idle.access.settings.home / "uploads").glob("*.part")) == []
+    assert idle.client.post("/api/v1/event-logs", content=b"log 0", headers=other).status_code == 202
+    assert idle.client.post(f"/api/v1/runs/{runs[0]}/cancel", headers=mine).status_code == 200
+    assert idle.client.post("/api/v1/event-logs", content=b"log 2", headers=mine).status_code == 202
+    assert refused() == [(429, "quota-jobs", "10")]
+    claim = idle.access.service.queue.claim("w")  # one that is being analysed counts like one that waits
+    assert claim is not None
+    assert refused() == [(429, "quota-jobs", "10")]
+
+
+def test_quotas_count_what_is_announced_and_give_back_what_is_deleted(idle: House) -> None:
+    mine, other = bearer(idle.key("acme")), bearer(idle.key("initech"))
+    idle.access.settings = idle.access.settings.model_copy(update={"quota_bytes": 100, "quota_runs": 2})
+
+    def send(size: int, letter: bytes, headers: dict[str, str] = mine) -> tuple[int, str]:
+        answer = idle.client.post("/api/v1/event-logs", content=letter * size, headers=headers)
+        return answer.status_code, answer.json().get("code") or answer.json()["run_id"]
+
+    upload = idle.client.post("/api/v1/uploads", headers={**mine, "Upload-Length": "60"}).headers["location"]
+    assert send(50, b"a") == (403, "quota-bytes")
+    assert send(50, b"a", other)[0] == 202
+    assert idle.client.delete(upload, headers=mine).status_code == 204
+    status, first = send(50, b"a")
+    assert status == 202
+    assert send(50, b"b")[0] == 202
+    assert send(1, b"c") == (403, "quota-runs")
+    assert send(50, b"a") == (403, "quota-runs")  # also a log that the tenant has: nothing is read before it is known whether there is room
+    assert idle.client.delete(f"/api/v1/runs/{first}", headers=mine).status_code == 204
+    assert send(50, b"a")[0] == 202
+
+
+def test_without_keys_there_are_no_quotas_and_no_limits(home: Path) -> None:
+    app = create_app(Settings(home=home, quota_runs=1, quota_jobs=1, quota_bytes=1, rate_key_burst=1, rate_tenant_burst=1))
+    app.state.service.work = False
+    with TestClient(app) as client:
+        assert {client.post("/api/v1/event-logs", content=b"log %d" % number).status_code for number in range(4)} == {202}
+
+
+def test_a2_nobody_talks_about_a_run_of_another_tenant(house: House, acme: dict[str, Any]) -> None:
+    other = bearer(house.key("initech"))
+    said = [
+        house.client.post("/api/v1/chat", json={"message": "what is wrong?", "run_ids": [name]}, headers=other)
+        for name in (acme["run_id"], acme["run_id"][::-1])
+    ]
+    assert [answer.status_code for answer in said] == [404, 404]
+    assert acme["app_id"] not in said[0].text
+    mine = house.client.post("/api/v1/chat", json={"message": "what is wrong?", "run_ids": [acme["run_id"]]}, headers=acme["headers"])
+    assert "event: done" in mine.text
 
 
 def test_a_server_without_keys_notices_the_first(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,6 @@
 """The token buckets, in memory and in a real Redis (R1 to R4)."""
 
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,32 +11,14 @@ from hypothesis import strategies as st
 
 from spark_copilot.app import limits
 from spark_copilot.app.limits import Limiter
+from tests import redis_server
 
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of the tests' own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed (Debian: redis-server)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            for _ in range(100):
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            process.terminate()
-            process.wait()
+    """A Redis of these tests' own."""
+    with redis_server.running(tmp_path_factory.mktemp("redis")) as (url, _):
+        yield url
 
 
 class Clock:
@@ -118,7 +98,7 @@ def test_r1_r2_in_redis_by_several_servers(redis_url: str) -> None:
     for thread in threads:
         thread.join()
     assert 105 <= sum(counts) <= 113
-    assert all(server._away_until == 0 for server in servers)
+    assert all(server.redis is not None and server.redis.away_until == 0 for server in servers)
 
 
 def test_r4_a_server_whose_clock_is_ahead_gets_nothing_more(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,16 +113,17 @@ def test_r4_a_server_whose_clock_is_ahead_gets_nothing_more(redis_url: str, monk
 
 def test_r3_a_redis_that_forgets_and_one_that_is_full(redis_url: str) -> None:
     limiter = Limiter(redis_url)
-    assert limiter._redis is not None
+    assert limiter.redis is not None
+    redis = limiter.redis.client
     assert [limiter.take("r3", 0.1, 1) > 0 for _ in range(2)] == [False, True]
-    limiter._redis.flushall()
-    limiter._redis.script_flush()
+    redis.flushall()
+    redis.script_flush()
     assert limiter.take("r3", 0.1, 1) == 0
-    limiter._redis.config_set("maxmemory", "1")
+    redis.config_set("maxmemory", "1")
     try:
         assert [limiter.take("full", 0.1, 1) > 0 for _ in range(2)] == [False, True]  # counted in this process
     finally:
-        limiter._redis.config_set("maxmemory", "0")
+        redis.config_set("maxmemory", "0")
 
 
 @pytest.mark.parametrize("how", ["closed", "silent"])

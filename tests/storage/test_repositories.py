@@ -1,13 +1,15 @@
 """Runs, reports, findings, feedback and mutes as rows, the same on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spark_copilot.rules_engine.errors import NotFound, UsageError
 from spark_copilot.storage.database import Database
-from spark_copilot.storage.job_queue import JobQueue
-from spark_copilot.storage.metadata_repository import KeyReused, MetadataRepository
+from spark_copilot.storage.job_queue import Claim, JobQueue
+from spark_copilot.storage.metadata_repository import Added, KeyReused, MetadataRepository
 from spark_copilot.storage.metrics_repository import MetricsRepository
 from spark_copilot.storage.text import clean
 from tests.storage.builders import add, claimed, finish, outcome, sample_report
@@ -165,3 +167,80 @@ def test_names_and_numbers_out_of_all_bounds_are_kept(database: Database) -> Non
     assert finish(database, claim, outcome(report.model_copy(update={"application": application})))
     assert len(MetricsRepository(database).history("local", "j" * 9_000)) == 1
     assert MetadataRepository(database).runs("local", job="j" * 9_000)[0][0].id == claim.run_id
+
+
+def fetch(database: Database, url: str = "s3://logs/x", key: str | None = None) -> Claim:
+    """A fetch in the hands of a worker."""
+    made = MetadataRepository(database).add_fetch("local", {"url": url}, filename="x", idempotency_key=key)
+    claim = JobQueue(database).claim("w")
+    assert claim is not None
+    assert claim.run_id == made.id
+    return claim
+
+
+def came(database: Database, claim: Claim, content_hash: str) -> Added | None:
+    repository = MetadataRepository(database)
+    return JobQueue(database).holding(
+        claim,
+        lambda session: repository.fetched(session, claim, content_hash=content_hash, size_bytes=5, original="uploads/n", analyser="1"),
+    )
+
+
+def test_a_fetched_log_becomes_the_runs(database: Database) -> None:
+    claim = fetch(database)
+    added = came(database, claim, "h")
+    assert added is not None
+    assert (added.run.id, added.fresh) == (claim.run_id, True)
+    run = MetadataRepository(database).run("local", claim.run_id)
+    assert (run.content_hash, run.size_bytes, run.original, run.source) == ("h", 5, "uploads/n", {"url": "s3://logs/x"})
+    assert finish(database, replace(claim, content_hash="h"))
+
+
+@pytest.mark.parametrize("ended", ["done", "failed"])
+def test_a_fetch_of_known_bytes_is_another_name_of_their_run(database: Database, ended: str) -> None:
+    repository, queue = MetadataRepository(database), JobQueue(database)
+    first = claimed(database)
+    assert finish(database, first) if ended == "done" else queue.fail(first, {"code": "x", "detail": "y"}, final=True)
+    names = []
+    for key in ("one", "two"):
+        claim = fetch(database, key=key)
+        added = came(database, claim, first.content_hash)
+        assert added is not None
+        assert added.run.id == first.run_id
+        assert added.fresh == (ended == "failed" and key == "one")
+        names.append(claim.run_id)
+        assert repository.add_fetch("local", {"url": "s3://logs/x"}, filename="x", idempotency_key=key).id == first.run_id
+        if ended == "failed" and key == "one":
+            again = queue.claim("w")
+            assert again is not None
+            assert (again.run_id, again.original) == (first.run_id, "uploads/n")
+            assert finish(database, again)
+    assert [repository.run("local", name).id for name in names] == [first.run_id] * 2
+    assert len(repository.reports("local", names[0])) == 1
+    with pytest.raises(NotFound):
+        repository.run("other", names[0])
+    assert repository.reports("other", names[0]) == []
+    assert len(repository.runs("local")[0]) == 1
+    repository.delete_run("local", names[1])
+    for name in (*names, first.run_id):
+        with pytest.raises(NotFound):
+            repository.run("local", name)
+
+
+def test_what_a_stale_fetch_brings_changes_nothing(database: Database) -> None:
+    claim = fetch(database)
+    JobQueue(database).cancel("local", claim.run_id)
+    assert came(database, claim, "h") is None
+    assert MetadataRepository(database).run("local", claim.run_id).original is None
+    fetch(database, key="k")
+    with pytest.raises(KeyReused):
+        fetch(database, "s3://logs/y", key="k")
+
+
+def test_two_fetches_of_the_same_bytes_at_the_same_time_are_one_run(database: Database) -> None:
+    claims = [fetch(database, f"s3://logs/{number}") for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = [added for added in pool.map(lambda claim: came(database, claim, "same"), claims) if added is not None]
+    assert len(found) == 4
+    (run,), _ = MetadataRepository(database).runs("local")
+    assert {MetadataRepository(database).run("local", claim.run_id).id for claim in claims} == {run.id}

@@ -61,8 +61,12 @@ class AllRuns:
         Raises:
             NotFound: neither is known.
         """
+        try:
+            run_id = self.service.repository.run(TENANT.get(), name).id  # a fetch may bear another run's id
+        except NotFound:
+            run_id = name
         for folder, attempt in self._uploaded().items():
-            if attempt.log.parent.name == name:
+            if attempt.log.parent.name == run_id:
                 return self._read(folder, attempt.stamp).run
         return self.totals(name, None).run
 

@@ -17,6 +17,7 @@ from spark_copilot.app.main import create_app
 from spark_copilot.orchestration.ask import KnowledgePlace
 from spark_copilot.orchestration.chat.threads import open_chat
 from spark_copilot.orchestration.runs import FixedRuns
+from tests.servers import ended
 
 LOGS = Path(__file__).parents[2] / "data" / "laboratory"
 
@@ -63,6 +64,26 @@ def test_runs_can_be_chosen_and_compared(client: TestClient) -> None:
     done = say(client, message="compare the two runs", run_ids=ids)[-1][1]
     assert "The same, within noise" in done["answer"]
     assert sorted(done["run_ids"]) == sorted(ids)
+
+
+def test_runs_are_chosen_by_the_ids_of_their_uploads(tmp_path: Path) -> None:
+    with TestClient(create_app(Settings(home=tmp_path)), raise_server_exceptions=False) as client:
+        ids = [
+            client.post("/api/v1/event-logs", content=(LOGS / name).read_bytes()).json()["run_id"]
+            for name in ("big-sort.zstd", "big-sort-room.zstd")
+        ]
+        applications = [ended(client, run_id)["application"]["id"] for run_id in ids]
+        done = say(client, message="compare the two runs", run_ids=ids)[-1][1]
+        assert "The same, within noise" in done["answer"]
+        assert sorted(done["run_ids"]) == sorted(ids)
+        # What was chosen holds for the next turn; a run of each kind of id goes as well.
+        again = say(client, message="how long did it take?", run_ids=ids[:1])[-1][1]
+        assert again["run_ids"] == ids[:1]
+        assert "took" in say(client, message="and how long did it take?", thread_id=again["thread_id"])[-1][1]["answer"]
+        mixed = say(client, message="compare the two runs", run_ids=[ids[0], applications[1]])[-1][1]
+        assert "The same, within noise" in mixed["answer"]
+        unknown = client.post("/api/v1/chat", json={"message": "x", "run_ids": [ids[0], "0" * 32]})
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "not-found")
 
 
 @pytest.mark.parametrize(

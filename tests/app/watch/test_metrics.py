@@ -85,10 +85,33 @@ def test_the_dashboard_and_the_alerts_use_figures_that_exist(client: TestClient)
     assert set(NAME.findall(" ".join(asked))) <= known
 
 
-def test_promtool_takes_the_alerts() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
+@pytest.fixture
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
+    return found
+
+
+def test_every_alert_is_seen_to_fire_and_to_be_quiet() -> None:
+    rules = yaml.safe_load((GRAFANA / "alerts.yaml").read_text(encoding="utf-8"))
+    named = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    trouble, good_day = yaml.safe_load((GRAFANA / "alerts.test.yaml").read_text(encoding="utf-8"))["tests"]
+    assert {test["alertname"] for test in trouble["alert_rule_test"] if test["exp_alerts"]} == named
+    assert {test["alertname"] for test in good_day["alert_rule_test"] if not test["exp_alerts"]} == named
+
+
+def test_promtool_takes_what_the_dashboard_asks(promtool: str, tmp_path: Path) -> None:
+    board = json.loads((GRAFANA / "dashboard.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(asked)]
+    file = tmp_path / "panels.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    done = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_takes_the_alerts(promtool: str) -> None:
     done = subprocess.run([promtool, "check", "rules", str(GRAFANA / "alerts.yaml")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     done = subprocess.run(
