@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +180,15 @@ def _report(
     )
 
 
+@lru_cache(maxsize=2)
+def lines_of(text: str) -> list[str]:
+    """The lines of one file's text; kept, since a long file with many findings asks again for each."""
+    return text.split("\n")
+
+
 def fingerprint(finding: GateFinding, texts: Mapping[str, str]) -> str:
     """What stays the same when lines move: rule, file, key and the line's own text."""
-    lines = texts.get(finding.file, "").split("\n")
+    lines = lines_of(texts.get(finding.file, ""))
     line = lines[finding.line - 1].strip() if 0 < finding.line <= len(lines) else ""
     return hashlib.sha256("\0".join((finding.rule, finding.file, finding.key or "", line)).encode()).hexdigest()[:20]
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from spark_copilot.connectors.settings_files import databricks, embedded, emr, kubernetes, others
+from spark_copilot.connectors.settings_files import databricks, dbt, embedded, emr, kubernetes, others
 from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader
 from spark_copilot.connectors.settings_files.nodes import Node, parse_json, parse_yaml
 from spark_copilot.rules_engine.gate.setting import SettingsFile
@@ -12,7 +12,8 @@ Part = tuple[str, Callable[[Node], bool], Callable[[Collector, Node, str], None]
 _PARTS: tuple[Part, ...] = (
     ("sparkapplication", kubernetes.is_application, kubernetes.application),
     ("configmap", kubernetes.is_configmap, kubernetes.configmap),
-    ("dbt", others.is_dbt, others.dbt),
+    ("dbt", dbt.is_profile, dbt.profile),
+    ("dbt-project", dbt.is_project, dbt.project),
     ("glue", others.is_glue, others.glue),
     ("emr", emr.is_configurations, emr.configurations),
     ("emr-steps", emr.is_steps, emr.steps),

@@ -29,6 +29,8 @@ class Node:
     text: str = ""
     items: list[tuple["Node", "Node"]] = field(default_factory=list)
     elements: list["Node"] = field(default_factory=list)
+    block: bool = False
+    """Whether the text is a YAML block, which starts on the line after its sign."""
 
     def get(self, *path: str) -> "Node | None":
         """The value under these keys, None where one is missing."""
@@ -84,7 +86,7 @@ def _convert(node: Any, depth: int = 0, budget: list[int] | None = None) -> Node
     if isinstance(node, yaml.SequenceNode):
         return Node("list", line, column, elements=[_convert(v, depth + 1, budget) for v in node.value])
     kind = _KINDS.get(node.tag, "string") if not node.style else "string"
-    return Node(kind, line, column, str(node.value))
+    return Node(kind, line, column, str(node.value), block=node.style in ("|", ">"))
 
 
 def parse_yaml(text: str) -> list[Node]:

@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 
-from spark_copilot.connectors.settings_files import airflow, sql
+from spark_copilot.connectors.settings_files import airflow, dbt_model, sql
 from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader
 from spark_copilot.connectors.settings_files.fold import Constants
 from spark_copilot.rules_engine.gate.setting import Place, SettingsFile
@@ -181,7 +181,9 @@ class _Module:
         before = names[:at]
         args, keywords = call.args, {k.arg: k.value for k in call.keywords if k.arg}
         code = Place.LATE if late else Place.CODE
-        if name == "config" and self._is_builder(before):
+        if name == "config" and before == ["dbt"]:
+            self.used |= dbt_model.call(self.out, self.constants, call)
+        elif name == "config" and self._is_builder(before):
             if "map" in keywords:
                 self.many(keywords["map"], code, here)
             elif len(args) == 2 or {"key", "value"} <= set(keywords):
