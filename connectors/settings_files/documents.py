@@ -23,6 +23,7 @@ _PARTS: tuple[Part, ...] = (
     ("databricks", databricks.is_databricks, databricks.read),
     ("cloudformation", emr.is_template, emr.template),
     ("shell", embedded.holds_command, embedded.read),
+    ("spark-conf", others.is_plain, others.plain),
 )
 _HINT = re.compile(
     r"spark|[Cc]lassification|server_side_parameters|\"--conf\"|DefaultArguments|new_cluster|maximizeResourceAllocation", re.IGNORECASE
@@ -47,7 +48,10 @@ def read(file: str, text: str) -> SettingsFile:
         part = next((p for p in _PARTS if p[1](doc)), None)
         if part is not None:
             out.kind = out.kind or part[0]
-            part[2](out, doc, f"document{number}" if len(docs) > 1 else "")
+            prefix = f"document{number}" if len(docs) > 1 else ""
+            part[2](out, doc, prefix)
+            if part[0] == "glue" and emr.is_template(doc):
+                emr.template(out, doc, prefix)
     out.kind = out.kind or "other"
     return out.done()
 

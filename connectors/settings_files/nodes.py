@@ -218,5 +218,7 @@ def parse_json(text: str) -> list[Node]:
         raise Broken("no valid JSON: nested too deep", 1) from None
     parser.blank()
     if parser.at < len(text):
+        if node.kind == "map" and text[parser.at] == "{" and "\n" in text[: parser.at][-3:]:
+            return []  # one value a line: data, not settings
         raise parser.fail("something stands after the end")
     return [node]

@@ -1,6 +1,6 @@
 """Single documents of other platforms: Glue jobs, Dataproc jobs and batches."""
 
-from spark_copilot.connectors.settings_files.base import Collector
+from spark_copilot.connectors.settings_files.base import Collector, is_prose
 from spark_copilot.connectors.settings_files.kubernetes import known
 from spark_copilot.connectors.settings_files.nodes import Node
 from spark_copilot.connectors.settings_files.tokens import split
@@ -121,3 +121,27 @@ def cluster_property(out: Collector, name: str, value: str | None, line: int, co
             key=name,
             fix=f"write spark:{name}",
         )
+
+
+def is_plain(doc: Node) -> bool:
+    """A map of Spark settings in a document of no kind that is known: a tool's own configuration, a request to Livy, chart values."""
+    return any(_mostly_spark(node) for node in doc.walk())
+
+
+def _mostly_spark(node: Node) -> bool:
+    own = sum(key.text.startswith("spark.") for key, value in node.items if value.kind not in ("map", "list"))
+    return node.kind == "map" and own * 2 > len(node.items)
+
+
+def plain(out: Collector, doc: Node, prefix: str) -> None:
+    """Every such map; its way to Spark is not seen, so that each setting is judged for itself."""
+    for node in doc.walk():
+        if not _mostly_spark(node):
+            continue
+        scope = f"{prefix}map@{node.line}"
+        out.mark("spark-conf-unknown", node.line, scope=scope)
+        for key, value in node.items:
+            text = known(value)
+            if key.text.startswith("spark."):
+                held = None if text is None or is_prose(text) else text
+                out.set(key.text, held, key.line, Place.CONF, column=key.column, scope=scope)
