@@ -29,6 +29,9 @@ _HINT = re.compile(
     r"spark|[Cc]lassification|server_side_parameters|\"--conf\"|DefaultArguments|new_cluster|maximizeResourceAllocation", re.IGNORECASE
 )
 
+_LARGEST = 8 << 20
+"""Settings are smaller; data is not, and its tree would take fifty times its size."""
+
 
 def matches(path: str, text: str) -> bool:
     """YAML or JSON that mentions Spark."""
@@ -39,6 +42,10 @@ def read(file: str, text: str) -> SettingsFile:
     """The documents that are known, in the order they stand; `kind` is that of the first."""
     out = Collector(file, "")
     is_json = file.endswith((".json", ".jsonc"))
+    if len(text) > _LARGEST:
+        out.kind = "json" if is_json else "yaml"
+        out.mark("unreadable", 1, "larger than 8 MiB: not read", severity="info")
+        return out.done()
     try:
         docs = parse_json(text) if is_json else parse_yaml(text)
     except Broken as error:

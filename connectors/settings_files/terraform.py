@@ -40,7 +40,10 @@ class _Block:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
+    line, counted = 1, 0
     for match in _RESOURCE.finditer(text):
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
         depth, at, quoted = 1, match.end(), False
         while at < len(text) and depth:
             sign = text[at]
@@ -52,7 +55,7 @@ def _blocks(text: str) -> Iterator[_Block]:
                 depth += sign == "{"
                 depth -= sign == "}"
             at += 1
-        yield _Block(match["type"], match["name"], text.count("\n", 0, match.start()) + 1, text[match.start() : at])
+        yield _Block(match["type"], match["name"], line, text[match.start() : at])
 
 
 def read(file: str, text: str) -> SettingsFile:

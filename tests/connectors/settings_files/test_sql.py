@@ -53,3 +53,13 @@ def test_a_value_of_blanks_is_read_in_one_pass() -> None:
     started = time.process_time()
     read_text("a.sql", text)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("file", ["rows.json", "rows.yaml"])
+def test_data_that_is_far_too_large_for_settings_is_named_and_not_read(file: str) -> None:
+    row = '{"id": 1, "text": "spark and more"},\n' if file.endswith("json") else "- {id: 1, text: spark and more}\n"
+    started = time.process_time()
+    parsed = read_text(file, "[" * file.endswith("json") + row * (9_000_000 // len(row)))
+    assert time.process_time() - started < 2
+    assert parsed is not None
+    assert [(m.what, m.data["severity"]) for m in parsed.marks] == [("unreadable", "info")]
