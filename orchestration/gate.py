@@ -2,11 +2,12 @@
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,15 @@ def _report(
     )
 
 
+@lru_cache(maxsize=2)
+def lines_of(text: str) -> list[str]:
+    """The lines of one file's text; kept, since a long file with many findings asks again for each."""
+    return text.split("\n")
+
+
 def fingerprint(finding: GateFinding, texts: Mapping[str, str]) -> str:
     """What stays the same when lines move: rule, file, key and the line's own text."""
-    lines = texts.get(finding.file, "").split("\n")
+    lines = lines_of(texts.get(finding.file, ""))
     line = lines[finding.line - 1].strip() if 0 < finding.line <= len(lines) else ""
     return hashlib.sha256("\0".join((finding.rule, finding.file, finding.key or "", line)).encode()).hexdigest()[:20]
 
@@ -200,9 +207,15 @@ def _judge_file(
         rules = [r for r in rules if not r.code.startswith(_RELATIONS)]
     found: list[GateFinding] = []
     failed: list[tuple[str, str]] = []
+    settings_of: dict[str, list[Setting]] = defaultdict(list)
+    marks_of: dict[str, list[Mark]] = defaultdict(list)
+    for s in item.parsed.settings:
+        if not config.knows(s.key):
+            settings_of[s.scope].append(s)
+    for m in item.parsed.marks:
+        marks_of[m.scope].append(m)
     for scope in scopes_of(item.parsed.settings, item.parsed.marks):
-        settings = [s for s in item.parsed.settings if s.scope == scope and not config.knows(s.key)]
-        marks = [m for m in item.parsed.marks if m.scope == scope]
+        settings, marks = settings_of[scope], marks_of[scope]
         facts = target_of(item.file, item.text, settings, marks, config, target)
         judged = judge(View(item.parsed.kind, item.file, scope, settings, marks, facts, catalog()), rules)
         found += judged.findings
@@ -276,9 +289,7 @@ def target_of(file: str, text: str, settings: Sequence[Setting], marks: Sequence
     spark = SparkVersion.parse(first["spark-version"].text) if "spark-version" in first else None
     role = first["role"].text if "role" in first else ("test" if _TEST_PATH.search(_near_path(file)) else None)
     own = Target(spark=spark, platform=first["platform"].text if "platform" in first else None, role=role)
-    inline = _INLINE.search(text)
-    if inline:
-        own = merged(_inline(inline["facts"]), own)
+    own = merged(_inline(text), own)
     out = merged(merged(own, given), config.target_of(file))
     out = _with_master(out, settings)
     vendor = first.get("vendor-version")
@@ -298,8 +309,13 @@ def target_of(file: str, text: str, settings: Sequence[Setting], marks: Sequence
     return out
 
 
+@lru_cache(maxsize=2)
 def _inline(text: str) -> Target:
-    facts = dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
+    """What a comment of the file says; kept, since every application of a long script asks."""
+    match = _INLINE.search(text) if "spark-copilot:" in text else None
+    if match is None:
+        return Target()
+    facts = dict(pair.split("=", 1) for pair in match["facts"].split() if "=" in pair)
     return Target(
         spark=SparkVersion.parse(facts.get("spark", "")),
         platform=facts.get("platform"),

@@ -1,6 +1,6 @@
 """The gate's report for people: place, rule, reason, the line itself, the fix."""
 
-from spark_copilot.orchestration.gate import GateReport
+from spark_copilot.orchestration.gate import GateReport, lines_of
 from spark_copilot.rules_engine.gate.finding import GateFinding
 
 _COLOURS = {"error": "31", "warning": "33", "info": "36"}
@@ -33,7 +33,7 @@ def _finding(finding: GateFinding, report: GateReport, colour: bool, max_width: 
     place = f"{finding.file}:{finding.line}" + (f":{finding.column}" if finding.column else "")
     level = f"\x1b[{_COLOURS[finding.severity]}m{finding.severity}\x1b[0m" if colour else finding.severity
     out = [f"{place}: {level} {finding.rule} {finding.name}: {finding.message}"]
-    lines = report.texts.get(finding.file, "").split("\n")
+    lines = lines_of(report.texts.get(finding.file, ""))
     if 0 < finding.line <= len(lines) and lines[finding.line - 1].strip():
         number = str(finding.line)
         text = lines[finding.line - 1].replace("\t", " ")

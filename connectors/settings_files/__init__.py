@@ -10,7 +10,7 @@ from spark_copilot.rules_engine.gate.setting import SettingsFile
 READERS: tuple[tuple[str, str], ...] = (
     (r"\.ipynb\Z", "notebook"),
     (r"\.pyw?\Z", "python"),
-    (r"\.(?:sql|hql|sparksql|ddl)\Z", "sql"),
+    (r"\.(?:sql|hql|sparksql|ddl)\Z", "sql_file"),
     (r"\.(?:scala|java|kt|sc)\Z", "scala"),
     (r"\.(?:ba|z|k)?sh(?:\.\w+)?\Z|\.cmd\Z|(?:\A|/)[^./]+\Z", "shell"),
     (r"\.tf\Z", "terraform"),

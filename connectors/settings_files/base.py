@@ -36,6 +36,14 @@ def is_templated(text: str) -> bool:
     return _TEMPLATE.search(text) is not None
 
 
+_PROSE = re.compile(r"[A-Za-z][\w,.'()/-]*(?: [\w,.'()/-]+)+\Z")
+
+
+def is_prose(text: str) -> bool:
+    """Whether a value reads like a description of its key, where it is not known that the map reaches Spark at all."""
+    return _PROSE.match(text) is not None
+
+
 class Collector:
     """Gathers the settings and marks of one file."""
 

@@ -57,9 +57,9 @@ def read(out: Collector, doc: Node, prefix: str) -> None:
         cluster = node.get("new_cluster")
         if cluster is not None and cluster.kind == "map":
             seen.add(id(cluster))
-            _cluster(out, cluster, prefix)
+            cluster_of(out, cluster, prefix)
         elif id(node) not in seen and node.get("spark_conf") is not None:
-            _cluster(out, node, prefix)
+            cluster_of(out, node, prefix)
         pipelines = node.get("pipelines")
         for _, pipeline in pipelines.items if pipelines is not None and pipelines.kind == "map" else ():
             _pipeline(out, pipeline, prefix)
@@ -80,7 +80,8 @@ def _pipeline(out: Collector, pipeline: Node, prefix: str) -> None:
             out.set(key.text, known(value), key.line, Place.DEFAULTS, column=key.column, scope=scope, origin="configuration")
 
 
-def _cluster(out: Collector, cluster: Node, prefix: str) -> None:
+def cluster_of(out: Collector, cluster: Node, prefix: str) -> None:
+    """One cluster, in a scope of its own."""
     scope = f"{prefix}cluster@{cluster.line}"
     workers, tag, single = cluster.get("num_workers"), cluster.get("custom_tags", "ResourceClass"), cluster.get("is_single_node")
     is_open = cluster.get("policy_id") is not None or cluster.get("apply_policy_default_values") is not None

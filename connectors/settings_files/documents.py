@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from spark_copilot.connectors.settings_files import databricks, embedded, emr, kubernetes, others
+from spark_copilot.connectors.settings_files import databricks, dbt, embedded, emr, kubernetes, others
 from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader
 from spark_copilot.connectors.settings_files.nodes import Node, parse_json, parse_yaml
 from spark_copilot.rules_engine.gate.setting import SettingsFile
@@ -12,7 +12,8 @@ Part = tuple[str, Callable[[Node], bool], Callable[[Collector, Node, str], None]
 _PARTS: tuple[Part, ...] = (
     ("sparkapplication", kubernetes.is_application, kubernetes.application),
     ("configmap", kubernetes.is_configmap, kubernetes.configmap),
-    ("dbt", others.is_dbt, others.dbt),
+    ("dbt", dbt.is_profile, dbt.profile),
+    ("dbt-project", dbt.is_project, dbt.project),
     ("glue", others.is_glue, others.glue),
     ("emr", emr.is_configurations, emr.configurations),
     ("emr-steps", emr.is_steps, emr.steps),
@@ -22,10 +23,14 @@ _PARTS: tuple[Part, ...] = (
     ("databricks", databricks.is_databricks, databricks.read),
     ("cloudformation", emr.is_template, emr.template),
     ("shell", embedded.holds_command, embedded.read),
+    ("spark-conf", others.is_plain, others.plain),
 )
 _HINT = re.compile(
     r"spark|[Cc]lassification|server_side_parameters|\"--conf\"|DefaultArguments|new_cluster|maximizeResourceAllocation", re.IGNORECASE
 )
+
+_LARGEST = 8 << 20
+"""Settings are smaller; data is not, and its tree would take fifty times its size."""
 
 
 def matches(path: str, text: str) -> bool:
@@ -37,6 +42,10 @@ def read(file: str, text: str) -> SettingsFile:
     """The documents that are known, in the order they stand; `kind` is that of the first."""
     out = Collector(file, "")
     is_json = file.endswith((".json", ".jsonc"))
+    if len(text) > _LARGEST:
+        out.kind = "json" if is_json else "yaml"
+        out.mark("unreadable", 1, "larger than 8 MiB: not read", severity="info")
+        return out.done()
     try:
         docs = parse_json(text) if is_json else parse_yaml(text)
     except Broken as error:
@@ -46,7 +55,10 @@ def read(file: str, text: str) -> SettingsFile:
         part = next((p for p in _PARTS if p[1](doc)), None)
         if part is not None:
             out.kind = out.kind or part[0]
-            part[2](out, doc, f"document{number}" if len(docs) > 1 else "")
+            prefix = f"document{number}" if len(docs) > 1 else ""
+            part[2](out, doc, prefix)
+            if part[0] == "glue" and emr.is_template(doc):
+                emr.template(out, doc, prefix)
     out.kind = out.kind or "other"
     return out.done()
 

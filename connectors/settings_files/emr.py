@@ -10,13 +10,15 @@ from spark_copilot.rules_engine.gate.setting import Place
 
 def _groups(doc: Node) -> list[Node]:
     """Maps that carry a classification, wherever they stand."""
-    return [
-        n
-        for n in doc.walk()
-        if n.kind == "map"
-        and n.get_any("classification") is not None
-        and n.get_any("properties", "configurationproperties", "configurations") is not None
-    ]
+    return [n for n in doc.walk() if _is_group(n)]
+
+
+def _is_group(node: Node) -> bool:
+    """A name and its settings; a vocabulary or a schema that has such words among its keys is none."""
+    if node.kind != "map":
+        return False
+    name, held = node.get_any("classification"), node.get_any("properties", "configurationproperties", "configurations")
+    return name is not None and name.kind == "string" and held is not None and held.kind in ("map", "list", "string")
 
 
 def is_configurations(doc: Node) -> bool:

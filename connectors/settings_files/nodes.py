@@ -29,6 +29,8 @@ class Node:
     text: str = ""
     items: list[tuple["Node", "Node"]] = field(default_factory=list)
     elements: list["Node"] = field(default_factory=list)
+    block: bool = False
+    """Whether the text is a YAML block, which starts on the line after its sign."""
 
     def get(self, *path: str) -> "Node | None":
         """The value under these keys, None where one is missing."""
@@ -84,7 +86,7 @@ def _convert(node: Any, depth: int = 0, budget: list[int] | None = None) -> Node
     if isinstance(node, yaml.SequenceNode):
         return Node("list", line, column, elements=[_convert(v, depth + 1, budget) for v in node.value])
     kind = _KINDS.get(node.tag, "string") if not node.style else "string"
-    return Node(kind, line, column, str(node.value))
+    return Node(kind, line, column, str(node.value), block=node.style in ("|", ">"))
 
 
 def parse_yaml(text: str) -> list[Node]:
@@ -216,5 +218,7 @@ def parse_json(text: str) -> list[Node]:
         raise Broken("no valid JSON: nested too deep", 1) from None
     parser.blank()
     if parser.at < len(text):
+        if node.kind == "map" and text[parser.at] == "{" and "\n" in text[: parser.at][-3:]:
+            return []  # one value a line: data, not settings
         raise parser.fail("something stands after the end")
     return [node]

@@ -1,40 +1,10 @@
-"""Single documents of other platforms: dbt profiles, Glue jobs, Dataproc jobs and batches."""
+"""Single documents of other platforms: Glue jobs, Dataproc jobs and batches."""
 
-from spark_copilot.connectors.settings_files.base import Collector
+from spark_copilot.connectors.settings_files.base import Collector, is_prose
 from spark_copilot.connectors.settings_files.kubernetes import known
 from spark_copilot.connectors.settings_files.nodes import Node
 from spark_copilot.connectors.settings_files.tokens import split
 from spark_copilot.rules_engine.gate.setting import Place
-
-_TEST_TARGETS = frozenset({"ci", "dev", "test", "local", "testing", "sandbox", "unit", "development"})
-
-
-def is_dbt(doc: Node) -> bool:
-    """A profiles.yml with outputs, or any map with server_side_parameters."""
-    return any(n.kind == "map" and n.get("server_side_parameters") is not None for n in doc.walk())
-
-
-def dbt(out: Collector, doc: Node, prefix: str) -> None:
-    """server_side_parameters of every output."""
-    for node in doc.walk():
-        outputs = node.get("outputs") if node.kind == "map" else None
-        for name, output in outputs.items if outputs is not None and outputs.kind == "map" else ():
-            _output(out, name.text, output, prefix)
-
-
-def _output(out: Collector, name: str, output: Node, prefix: str) -> None:
-    held, method = output.get("server_side_parameters"), output.get("method")
-    if held is None or held.kind != "map":
-        return
-    scope = f"{prefix}output:{name}@{output.line}"
-    how = method.text if method is not None else ""
-    out.mark("dbt-method", output.line, how, scope=scope)
-    out.mark("platform", output.line, "local" if how == "session" else "thrift", scope=scope)
-    if name in _TEST_TARGETS:
-        out.mark("role", output.line, "test", scope=scope)
-    for key, value in held.items:
-        place = Place.CODE if how == "session" else Place.RUNTIME
-        out.set(key.text, known(value), key.line, place, column=key.column, scope=scope, origin="server_side_parameters", kind=value.kind)
 
 
 def is_glue(doc: Node) -> bool:
@@ -151,3 +121,27 @@ def cluster_property(out: Collector, name: str, value: str | None, line: int, co
             key=name,
             fix=f"write spark:{name}",
         )
+
+
+def is_plain(doc: Node) -> bool:
+    """A map of Spark settings in a document of no kind that is known: a tool's own configuration, a request to Livy, chart values."""
+    return any(_mostly_spark(node) for node in doc.walk())
+
+
+def _mostly_spark(node: Node) -> bool:
+    own = sum(key.text.startswith("spark.") for key, value in node.items if value.kind not in ("map", "list"))
+    return node.kind == "map" and own * 2 > len(node.items)
+
+
+def plain(out: Collector, doc: Node, prefix: str) -> None:
+    """Every such map; its way to Spark is not seen, so that each setting is judged for itself."""
+    for node in doc.walk():
+        if not _mostly_spark(node):
+            continue
+        scope = f"{prefix}map@{node.line}"
+        out.mark("spark-conf-unknown", node.line, scope=scope)
+        for key, value in node.items:
+            text = known(value)
+            if key.text.startswith("spark."):
+                held = None if text is None or is_prose(text) else text
+                out.set(key.text, held, key.line, Place.CONF, column=key.column, scope=scope)

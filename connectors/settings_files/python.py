@@ -5,8 +5,8 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 
-from spark_copilot.connectors.settings_files import airflow, sql
-from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader
+from spark_copilot.connectors.settings_files import airflow, dbt_model, sql
+from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader, is_prose
 from spark_copilot.connectors.settings_files.fold import Constants
 from spark_copilot.rules_engine.gate.setting import Place, SettingsFile
 
@@ -181,7 +181,9 @@ class _Module:
         before = names[:at]
         args, keywords = call.args, {k.arg: k.value for k in call.keywords if k.arg}
         code = Place.LATE if late else Place.CODE
-        if name == "config" and self._is_builder(before):
+        if name == "config" and before == ["dbt"]:
+            self.used |= dbt_model.call(self.out, self.constants, call)
+        elif name == "config" and self._is_builder(before):
             if "map" in keywords:
                 self.many(keywords["map"], code, here)
             elif len(args) == 2 or {"key", "value"} <= set(keywords):
@@ -197,6 +199,8 @@ class _Module:
                     call,
                     origin="conf-copy" if _is_copy(before) else "",
                 )
+        elif name == "setConf" and len(args) == 2:
+            self.one(args[0], args[1], Place.RUNTIME, here, call)
         elif name == "setAll" and args and self._set_place(before, late) is not None:
             copied = _is_copy(before)
             self.many(args[0], self._set_place(before, late) or code, here, origin="conf-copy" if copied else "")
@@ -344,11 +348,15 @@ class _Module:
             keys = [k.value for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)]
             if not keys or sum(k.startswith("spark.") for k in keys) * 2 <= len(keys):
                 continue
+            if any(isinstance(v, ast.Constant) and isinstance(v.value, str) and v.value.startswith("spark.") for v in node.values):
+                continue  # a table of names: old ones and their successors, keys and what stands for them
             scope = f"dict@{node.lineno}"
             self.out.mark("spark-conf-unknown", node.lineno, scope=scope)
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.startswith("spark."):
-                    self.out.set(key.value, self.constants.text(value), key.lineno, Place.CONF, column=key.col_offset + 1, scope=scope)
+                    text = self.constants.text(value)
+                    held = None if text is not None and is_prose(text) else text
+                    self.out.set(key.value, held, key.lineno, Place.CONF, column=key.col_offset + 1, scope=scope)
 
 
 def _is_copy(before: list[str]) -> bool:

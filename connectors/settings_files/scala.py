@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_left
+from itertools import chain
 
 from spark_copilot.connectors.settings_files import sql
 from spark_copilot.connectors.settings_files.base import Collector, Reader
@@ -10,11 +11,13 @@ from spark_copilot.rules_engine.gate.setting import Place, SettingsFile
 _COMMENT = re.compile(r"(\"\"\".*?\"\"\"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)')|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _VALUE = r"(?P<value>[sf]?\"\"\".*?\"\"\"|[sf]?\"(?:[^\"\\\n]|\\.)*\"|[^,()\n]+(?:\([^()]*\))?)"
 _CALL = re.compile(
-    r"\.\s*(?P<name>config|set|setIfMissing|put|option)\s*\(\s*\"(?P<key>spark\.[^\"]+|[A-Za-z][\w.\-]+\.[\w.\-]+)\"\s*,\s*"
+    r"\.\s*(?P<name>config|set|setIfMissing|setConf|put|option)\s*\(\s*\"(?P<key>spark\.[^\"]+|[A-Za-z][\w.\-]+\.[\w.\-]+)\"\s*,\s*"
     + _VALUE
     + r"\s*\)",
     re.DOTALL,
 )
+_NAMED = re.compile(r"\.\s*(?P<name>config|set|setIfMissing|setConf)\s*\(\s*(?P<key>[A-Za-z_][\w.]*)\s*,\s*" + _VALUE + r"\s*\)", re.DOTALL)
+"""As `_CALL`, the key a constant of the file."""
 _PAIR = re.compile(r"\"(?P<key>spark\.[^\"]+)\"\s*(?:->|to)\s*" + _VALUE, re.DOTALL)
 _MASTER = re.compile(r"\.\s*(?:master|setMaster)\s*\(\s*(?P<value>\"[^\"]*\")\s*\)")
 _SQL = re.compile(r"\.\s*sql\s*\(\s*(?P<value>[sf]?\"\"\".*?\"\"\"|[sf]?\"(?:[^\"\\\n]|\\.)*\")", re.DOTALL)
@@ -75,8 +78,12 @@ def read(file: str, text: str) -> SettingsFile:
     out = Collector(file, "scala")
     code = _Text(text)
     out.mark("language", 1, "scala")
-    for match in _CALL.finditer(code.text):
+    for match in chain(_CALL.finditer(code.text), _NAMED.finditer(code.text)):
         name, key = match["name"], match["key"]
+        if match.re is _NAMED:
+            key = code.value(key) or ""
+            if not key.startswith("spark."):
+                continue
         before = re.sub(r"\s+", "", code.text[max(0, match.start() - 160) : match.start()])
         place = _place(name, before, key)
         if place is None:
@@ -99,7 +106,7 @@ def read(file: str, text: str) -> SettingsFile:
 
 
 def _place(name: str, before: str, key: str) -> Place | None:
-    if name == "set" and re.search(r"(?:\.conf(?:\(\))?|\bruntimeConf(?:ig)?)\Z", before):
+    if name == "setConf" or (name == "set" and re.search(r"(?:\.conf(?:\(\))?|\bruntimeConf(?:ig)?)\Z", before)):
         return Place.RUNTIME
     if not key.startswith("spark.") or name == "option":
         return None
@@ -119,10 +126,10 @@ def _marks(out: Collector, code: _Text) -> None:
         if match:
             out.mark(what, code.place(match.start())[0])
     for match in _OVERWRITE.finditer(text):
-        chain = match["chain"]
-        overwrite = re.search(r"\.\s*mode\s*\(\s*(?:SaveMode\.Overwrite|\"overwrite\")\s*\)", chain)
-        partition = re.search(r"\.\s*partitionBy\s*\(", chain)
-        if overwrite and partition and "replaceWhere" not in chain and "partitionOverwriteMode" not in chain:
+        steps = match["chain"]
+        overwrite = re.search(r"\.\s*mode\s*\(\s*(?:SaveMode\.Overwrite|\"overwrite\")\s*\)", steps)
+        partition = re.search(r"\.\s*partitionBy\s*\(", steps)
+        if overwrite and partition and "replaceWhere" not in steps and "partitionOverwriteMode" not in steps:
             line, column = code.place(match.start("chain") + partition.end() - 1)
             out.mark("partitioned-overwrite", line, column=column)
 

@@ -1,71 +1,55 @@
-"""SQL scripts: SET statements of Spark; strings, comments and other statements are left alone."""
+"""SQL text: SET statements of Spark; strings, comments and other statements are left alone."""
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
 
-from spark_copilot.connectors.settings_files.base import Collector, Reader, is_templated
-from spark_copilot.rules_engine.gate.setting import Place, SettingsFile
+from spark_copilot.connectors.settings_files.base import Collector, is_templated
+from spark_copilot.rules_engine.gate.setting import Place
 
-_TOKEN = re.compile(
-    r"(?P<skip>--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|`[^`]*(?:`|\Z)|\{\{.*?\}\}|\{%.*?%\})|(?P<end>;)",
-    re.DOTALL,
-)
-_SET = re.compile(r"set\s+(?P<key>`[^`]+`|[A-Za-z][\w.\-:]*?)\s*=\s*(?P<value>.*?)\s*\Z", re.IGNORECASE | re.DOTALL)
+_QUOTED = r"'(?:[^'\\]++|\\.)*+(?:'|\Z)|\"(?:[^\"\\]++|\\.)*+(?:\"|\Z)"
+_BRACES = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
+_JINJA = rf"\{{\{{(?:{_QUOTED}|{_BRACES}|(?!\}}\}}).)*+(?:\}}\}}|\Z)"
+_HOLE = rf"--[^\n]*+|/\*.*?(?:\*/|\Z)|\{{%.*?(?:%\}}|\Z)|\{{#.*?(?:#\}}|\Z)|(?=\{{\{{[\-+]?\s*+config\s*+\(){_JINJA}"
+"""What stands in a script and is no SQL: comments, statements of a template, and the settings of a dbt model."""
+_TEXT = rf"{_QUOTED}|`[^`]*+(?:`|\Z)|{_JINJA}"
+_BLANK = re.compile(rf"(?:\s++|{_HOLE})*+", re.DOTALL)
+_HOLES = re.compile(rf"(?P<hole>{_HOLE})|{_TEXT}", re.DOTALL)
+_BODY = re.compile(rf"(?:[^;'\"`{{/\-]++|{_HOLE}|{_TEXT}|[^;])*+", re.DOTALL)
+"""What a statement is made of, up to its semicolon. Nothing in these patterns is tried twice: the time is linear in the text, whatever it holds."""
+_SET = re.compile(r"set\s+(?P<key>`[^`]+`|[A-Za-z][\w.\-:]*?)\s*=(?P<value>.*)", re.IGNORECASE | re.DOTALL)
 _HIVE_VARIABLES = ("hivevar:", "hiveconf:", "system:", "env:", "var:")
-_LARGEST = 8 << 20
-_MAGIC = re.compile(r"\bset\s+`?[A-Za-z]", re.IGNORECASE)
-
-
-def matches(path: str, text: str) -> bool:
-    """By extension, and a SET in it."""
-    return path.endswith((".sql", ".hql", ".sparksql", ".ddl")) and _MAGIC.search(text) is not None
+_LONGEST_SET = 64 << 10
+SET_HINT = re.compile(r"\bset\s+`?[A-Za-z]", re.IGNORECASE)
 
 
 def statements(text: str) -> Iterator[tuple[int, int, str]]:
-    """(line, column, text) of every statement, its comments blanked and its leading blanks dropped."""
-    start = 0
-    holes: list[tuple[int, int]] = []
-    breaks = [m.start() for m in re.finditer("\n", text)]
-    for match in _TOKEN.finditer(text):
-        if match["skip"] is not None:
-            if match["skip"].startswith(("--", "/*", "{%")):
-                holes.append(match.span())
-        elif match["end"] is not None:
-            yield from _statement(text, start, match.start(), holes, breaks)
-            start, holes = match.end(), []
-    yield from _statement(text, start, len(text), holes, breaks)
+    """(line, column, text) of every SET statement, its comments blanked and its leading blanks dropped."""
+    at, line, counted, row = 0, 1, 0, 0
+    while at < len(text):
+        begin = _end(_BLANK, text, at)
+        end = _end(_BODY, text, begin)
+        if text[begin : begin + 3].lower() == "set":
+            line += text.count("\n", counted, begin)
+            row = max(row, text.rfind("\n", counted, begin) + 1)
+            counted = begin
+            yield line, begin - row + 1, _without_comments(text[begin : min(end, begin + _LONGEST_SET)])
+        at = end + 1
 
 
-def _statement(text: str, start: int, end: int, holes: list[tuple[int, int]], breaks: list[int]) -> Iterator[tuple[int, int, str]]:
-    piece = text[start:end]
-    for a, b in reversed(holes):
-        hole = text[a:b]
-        piece = piece[: a - start] + re.sub(r"[^\n]", " ", hole) + piece[b - start :]
-    stripped = piece.lstrip()
-    if not stripped:
-        return
-    begin = start + len(piece) - len(stripped)
-    row = bisect_left(breaks, begin)
-    yield row + 1, begin - (breaks[row - 1] if row else -1), stripped
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match is not None else at
 
 
-def read(file: str, text: str) -> SettingsFile:
-    """Every SET of a Spark or Hadoop key."""
-    out = Collector(file, "sql")
-    collect(out, text[:_LARGEST])
-    if len(text) > _LARGEST:
-        out.mark("unreadable", text.count("\n", 0, _LARGEST) + 1, "what comes after the first 8 MiB is not read", severity="info")
-    return out.done()
+def _without_comments(statement: str) -> str:
+    return _HOLES.sub(lambda m: re.sub(r"[^\n]", " ", m[0]) if m["hole"] else m[0], statement)
 
 
 def collect(out: Collector, text: str, *, first_line: int = 1, column: int | None = None, scope: str = "") -> None:
     """Add the SET statements of one SQL text that starts at `first_line`."""
-    if not _MAGIC.search(text):
+    if not SET_HINT.search(text):
         return
     for line, at, statement in statements(text):
-        if statement[:3].lower() != "set":
-            continue
         match = _SET.match(statement)
         if match is None:
             continue
@@ -77,6 +61,3 @@ def collect(out: Collector, text: str, *, first_line: int = 1, column: int | Non
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         out.set(key, value if known else None, first_line + line - 1, Place.RUNTIME, column=column or at, scope=scope, origin="SET")
-
-
-READER = Reader("sql", matches, read)

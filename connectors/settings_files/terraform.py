@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from spark_copilot.connectors.settings_files import emr, others
 from spark_copilot.connectors.settings_files.base import Broken, Collector, Reader
 from spark_copilot.connectors.settings_files.nodes import parse_json
+from spark_copilot.connectors.settings_files.submit import TOOLS, read_submit
+from spark_copilot.connectors.settings_files.tokens import Word
 from spark_copilot.rules_engine.gate.setting import Place, SettingsFile
 
 _RESOURCE = re.compile(r'^\s*(?:resource|data)\s+"(?P<type>[\w-]+)"\s+"(?P<name>[\w-]+)"\s*\{', re.MULTILINE)
 _PAIR = re.compile(r'^(?P<indent>\s*)(?:"(?P<quoted>[^"]+)"|(?P<bare>[\w.\-]+))\s*[=:]\s*(?P<value>.*?),?\s*$')
+_INNER = re.compile(r'(?:"(?P<quoted>[^"]+)"|(?P<bare>[\w.\-]+))\s*[=:](?!=)\s*(?P<value>"(?:[^"\\]|\\.)*"|[^,{}"]+)')
+_ARGS = re.compile(r"\bargs\s*=\s*\[([^\]]*)\]")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _HEREDOC = re.compile(r"<<-?\s*\"?(\w+)\"?\s*\n(.*?)\n\s*\1\s*$", re.DOTALL | re.MULTILINE)
 _PLATFORM = {
-    "aws_emr": "emr",
     "aws_emrserverless": "emr-serverless",
+    "aws_emr": "emr",
     "databricks": "databricks",
     "google_dataproc": "dataproc",
     "aws_glue": "glue",
@@ -35,7 +40,10 @@ class _Block:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
+    line, counted = 1, 0
     for match in _RESOURCE.finditer(text):
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
         depth, at, quoted = 1, match.end(), False
         while at < len(text) and depth:
             sign = text[at]
@@ -47,7 +55,7 @@ def _blocks(text: str) -> Iterator[_Block]:
                 depth += sign == "{"
                 depth -= sign == "}"
             at += 1
-        yield _Block(match["type"], match["name"], text.count("\n", 0, match.start()) + 1, text[match.start() : at])
+        yield _Block(match["type"], match["name"], line, text[match.start() : at])
 
 
 def read(file: str, text: str) -> SettingsFile:
@@ -67,32 +75,56 @@ def _block(out: Collector, block: _Block, platform: str) -> None:
     out.mark("platform", block.line, platform, scope=scope)
     for match in _HEREDOC.finditer(block.text):
         _json(out, match[2], block.line + block.text.count("\n", 0, match.start(2)), scope)
+    if platform == "emr":
+        _steps(out, block, scope)
     facts: dict[str, str] = {}
     places: dict[str, int] = {}
     classification = ""
     for number, line in enumerate(_HEREDOC.sub(lambda m: "\n" * m[0].count("\n"), block.text).split("\n"), block.line):
-        pair = _PAIR.match(line.split(" #")[0] if not line.lstrip().startswith("#") else "")
-        if pair is None:
-            continue
-        name, value = pair["quoted"] or pair["bare"], _literal(pair["value"])
-        column = len(pair["indent"]) + 1
-        facts.setdefault(name, value or "")
-        places.setdefault(name, number)
-        if name.lower() == "classification":
-            classification = value or ""
-            out.mark("emr-classification", number, classification, scope=scope, column=column)
-        elif platform == "glue" and name.startswith("--"):
-            others.glue_argument(out, name, value, number, column, scope)
-        elif platform == "dataproc" and block.kind == "google_dataproc_cluster":
-            others.cluster_property(out, name, value, number, column, scope)
-        elif name.startswith("spark."):
-            if platform == "emr" and classification and classification != "spark-defaults":
+        for name, value, column in _pairs(line):
+            facts.setdefault(name, value or "")
+            places.setdefault(name, number)
+            if name.lower() == "classification":
+                classification = value or ""
+                out.mark("emr-classification", number, classification, scope=scope, column=column)
+            elif platform == "glue" and name.startswith("--"):
+                others.glue_argument(out, name, value, number, column, scope)
+            elif platform == "dataproc" and block.kind == "google_dataproc_cluster":
+                others.cluster_property(out, name, value, number, column, scope)
+            elif name.startswith("spark."):
+                if platform == "emr" and classification and classification != "spark-defaults":
+                    out.mark("emr-property", number, name, scope=scope, column=column, classification=classification, value=value or "")
+                else:
+                    out.set(name, value, number, Place.DEFAULTS, column=column, scope=scope)
+            elif name == "maximizeResourceAllocation":
                 out.mark("emr-property", number, name, scope=scope, column=column, classification=classification, value=value or "")
-            else:
-                out.set(name, value, number, Place.DEFAULTS, column=column, scope=scope)
-        elif name == "maximizeResourceAllocation":
-            out.mark("emr-property", number, name, scope=scope, column=column, classification=classification, value=value or "")
     _facts(out, facts, places, platform, scope, block)
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str | None, int]]:
+    """(name, value where it is literal, column) of a line; of a map on one line all that is in it."""
+    pair = _PAIR.match(line.split(" #")[0] if not line.lstrip().startswith("#") else "")
+    if pair is None:
+        return
+    if not pair["value"].startswith(("{", "[{")):
+        yield pair["quoted"] or pair["bare"], _literal(pair["value"]), len(pair["indent"]) + 1
+        return
+    for inner in _INNER.finditer(line, pair.start("value")):
+        yield inner["quoted"] or inner["bare"], _literal(inner["value"]), inner.start() + 1
+
+
+def _steps(out: Collector, block: _Block, scope: str) -> None:
+    for match in _ARGS.finditer(block.text):
+        words = []
+        for text in _QUOTED.finditer(block.text, match.start(1), match.end(1)):
+            row = block.text.rfind("\n", 0, text.start()) + 1
+            line = block.line + block.text.count("\n", 0, text.start())
+            words.append(Word(text[1], line, text.start() - row + 1, "${" not in text[1]))
+        start = next((i for i, w in enumerate(words) if w.text.rsplit("/", 1)[-1] in TOOLS), None)
+        if start is not None:
+            step = f"{scope}/step@{words[start].line}"
+            out.mark("platform", words[start].line, "emr", scope=step)
+            read_submit(out, words[start], words[start + 1 :], step)
 
 
 def _facts(out: Collector, facts: dict[str, str], places: dict[str, int], platform: str, scope: str, block: _Block) -> None:

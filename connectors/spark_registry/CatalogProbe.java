@@ -97,7 +97,7 @@ public final class CatalogProbe {
         for (String text : PROBES) {
             String answer;
             try {
-                Object value = apply.invoke(converter, text);
+                Object value = unwrapped(apply.invoke(converter, text));
                 answer = "[" + quote(value == null ? "null" : value.getClass().getName()) + "," + quote(value) + "]";
             } catch (InvocationTargetException e) {
                 answer = "[\"!\"," + quote(String.valueOf(e.getCause().getMessage())) + "]";
@@ -105,6 +105,11 @@ public final class CatalogProbe {
             answers.add(quote(text) + ":" + answer);
         }
         return String.join(",", answers);
+    }
+
+    /** The converter of an optional entry wraps what it read in an Option; its type is that of what is inside. */
+    private static Object unwrapped(Object value) {
+        return value != null && value.getClass().getName().equals("scala.Some") ? call(value, "get") : value;
     }
 
     private static Set<String> staticKeys() throws Exception {

@@ -23,17 +23,29 @@ def _minor(version: str) -> str:
     return version if parsed is None else str(parsed)
 
 
+_NAMED = (
+    (re.compile(r"should be (?:a/an )?'?bool"), "bool"),
+    (re.compile(r"should be (?:a/an )?'?(?:int|long|short)\b"), "int"),
+    (re.compile(r"should be (?:a/an )?'?(?:double|float)"), "double"),
+    (re.compile(r"'bytes in (?P<unit>BYTE|KiB|MiB|GiB)"), "bytes"),
+    (re.compile(r"'time in (?P<unit>MILLISECONDS|SECONDS|MINUTES)"), "time"),
+)
+"""What a converter of Spark calls the type it wanted, when it refuses a value."""
+_UNITS = {"BYTE": "B", "MILLISECONDS": "ms", "SECONDS": "s", "MINUTES": "min"}
+
+
 def choices_of(probe: Mapping[str, Any]) -> list[str] | None:
-    """The closed list of values, read out of what the converter says to nonsense; None when it has none."""
-    kind, text = probe.get("zz_not_a_value", ("", ""))
-    if kind != "!":
-        return None
-    for pattern in _LIST:
-        match = pattern.search(text)
-        if match and "one or more" not in text:
-            values = [v for v in re.split(r",\s*|\s+and\s+", match[1]) if v]
-            cleaned = [v.strip().strip("'\"") for v in values]
-            return cleaned if all(re.fullmatch(r"[\w.\-]+", v) for v in cleaned) and len(cleaned) > 1 else None
+    """The closed list of values, read out of what the converter says to nonsense, or to a number when only numbers get that far."""
+    for asked in ("zz_not_a_value", "7"):
+        kind, text = probe.get(asked, ("", ""))
+        if kind != "!" or "one or more" in text:
+            continue
+        for pattern in _LIST:
+            match = pattern.search(text)
+            if match:
+                values = [v for v in re.split(r",\s*|\s+and\s+", match[1]) if v]
+                cleaned = [v.strip().strip("'\"") for v in values]
+                return cleaned if all(re.fullmatch(r"[\w.\-]+", v) for v in cleaned) and len(cleaned) > 1 else None
     return None
 
 
@@ -52,7 +64,18 @@ def type_of(probe: Mapping[str, Any]) -> str:
         return "int"
     if seven[0] == "java.lang.Double":
         return "double"
-    return "checked" if probe.get("zz_not_a_value", ("",))[0] == "!" else "string"
+    refused = probe.get("zz_not_a_value", ("", ""))
+    return (_named_type(str(refused[1])) or "checked") if refused[0] == "!" else "string"
+
+
+def _named_type(refusal: str) -> str | None:
+    """The type named in a refusal: for entries whose own check turns every probe down, so that no answer shows it."""
+    for pattern, kind in _NAMED:
+        match = pattern.search(refusal)
+        if match is not None:
+            unit = match.groupdict().get("unit")
+            return kind if unit is None else f"{kind}:{_UNITS.get(unit, unit)}"
+    return None
 
 
 def timeline(dumps: Mapping[str, Dump]) -> dict[str, Any]:

@@ -82,6 +82,17 @@ def test_clean_settings_are_silent(text: str, facts: dict[str, Any]) -> None:
     assert codes(judge(CONF, text, facts, GateConfig())) == set()
 
 
+def test_descriptions_of_keys_and_masters_in_notebooks_are_no_faults() -> None:
+    files = {
+        "doc.py": 'HELP = {"spark.executor.memory": "memory of each executor", "spark.sql.shuffle.partitions": "number of partitions"}',
+        "conf.yaml": "help:\n  spark.executor.memory: memory of each executor\n  spark.executor.cores: cores\n",
+        "n.ipynb": '{"cells": [{"cell_type": "code", "source": ["SparkSession.builder.master(\'local[*]\').getOrCreate()"]}]}',
+    }
+    report = gate_texts(files)
+    # One word is no description: that stays a wrong value.
+    assert [(f.file, f.line, f.rule) for f in report.findings] == [("conf.yaml", 3, "SG202")]
+
+
 def test_unknown_values_are_never_judged() -> None:
     text = (
         "#!/bin/sh\nspark-submit --master yarn --executor-memory $MEM --conf spark.sql.ansi.enabled=$(x) --conf spark.task.cpus=${N}x a.py"

@@ -149,9 +149,9 @@ def master_in_code(view: View) -> Iterator[Hit]:
 
     Example: SparkSession.builder.master("local[*]")
     Fix: leave it to spark-submit
-    When not: tests and tools that always run locally.
+    When not: tests, notebooks, and tools that always run locally.
     """
-    if view.is_test or view.on("local"):
+    if view.is_test or view.on("local") or view.kind == "notebook":
         return
     for s in view.settings:
         if s.key == "spark.master" and s.place in (Place.CODE, Place.LATE) and s.known:

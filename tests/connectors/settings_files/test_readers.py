@@ -48,6 +48,29 @@ def held(file: str, text: str) -> list[tuple[int, str, str | None]]:
         pytest.param("m.tf",
             f'resource "databricks_cluster" "c" {{\n  spark_conf = {{\n    "{P}" = 8\n    "spark.b" = var.x\n  }}\n}}',
             [(3, P, "8"), (4, "spark.b", None)], id="terraform"),
+        pytest.param("a.sh", f"if ! spark-submit --conf {P}=1 a.py; then exit 1; fi\nOUT=$(spark-submit \\\n --conf {P}=2 a.py)",
+            [(1, P, "1"), (3, P, "2")], id="condition and substitution"),
+        pytest.param("a.sh", f"kubectl exec p -- /opt/spark/bin/spark-submit --conf {P}=1 a.py\nssh h 'cd x\nspark-submit --conf {P}=2 a.py'\nbash -c \"spark-submit --conf {P}=3 a.py\"",
+            [(1, P, "1"), (3, P, "2"), (4, P, "3")], id="a command inside another"),
+        pytest.param("a.sh", f"ssh h 'echo spark-submit --conf {P}=1 a.py'\necho 'spark-submit --conf {P}=2'\ngrep -c 'spark-submit --conf {P}=3' x", [], id="texts that are printed"),
+        pytest.param("a.sh", 'aws emr create-cluster --configurations \'[{"Classification": "spark-defaults",\n "Properties": {"spark.a": "1"}}]\'\n'
+            'aws glue create-job --default-arguments \'{"--conf": "spark.b=2"}\'\n'
+            'databricks jobs create --json \'{"new_cluster": {"num_workers": 2, "spark_conf": {"spark.c": "3"}}}\'',
+            [(2, "spark.a", "1"), (3, "spark.b", "2"), (4, "spark.c", "3")], id="JSON of a command line"),
+        pytest.param("M.java", f'static final String KEY = "{P}";\nstatic final String OTHER = "x.y";\nb.config(KEY, 8).config(OTHER, 1);\nspark.sqlContext().setConf("spark.b", "2");',
+            [(3, P, "8"), (4, "spark.b", "2")], id="constant keys"),
+        pytest.param("a.py", f"import pyspark\nsqlContext.setConf('{P}', 8)", [(2, P, "8")], id="setConf"),
+        pytest.param("m.tf",
+            'resource "aws_emrserverless_application" "a" {\n  runtime_configuration {\n    classification = "spark-defaults"\n'
+            '    properties = { "spark.a" = "1", "spark.b" = var.x }\n  }\n}\n'
+            'resource "aws_emr_cluster" "c" {\n  step {\n    args = ["spark-submit",\n      "--conf", "spark.c=3", "a.py"]\n  }\n}',
+            [(4, "spark.a", "1"), (4, "spark.b", None), (10, "spark.c", "3")], id="terraform on one line, and steps"),
+        pytest.param("t.yaml",
+            "Resources:\n  J:\n    Properties:\n      GlueVersion: '4.0'\n      DefaultArguments:\n        --conf: spark.a=1\n"
+            "  C:\n    Configurations:\n      - Classification: spark-defaults\n        ConfigurationProperties:\n          spark.b: 2\n",
+            [(6, "spark.a", "1"), (11, "spark.b", "2")], id="template with Glue and EMR"),
+        pytest.param("conf/base/spark.yml", "spark.a: 1\nspark.b: many words here\n", [(1, "spark.a", "1"), (2, "spark.b", None)], id="a map of settings"),
+        pytest.param("livy.json", '{"file": "a.py",\n "conf": {"spark.a": "1"}}', [(2, "spark.a", "1")], id="request to Livy"),
     ],
 )  # fmt: skip
 def test_settings_and_lines(file: str, text: str, expected: list[tuple[int, str, str | None]]) -> None:
@@ -61,6 +84,9 @@ def test_settings_and_lines(file: str, text: str, expected: list[tuple[int, str,
         ("application.conf", 'spark {\n  master = "local"\n}\n'),
         ("a.json", '{"name": "spark", "list": [1, 2]}'),
         ("a.py", "print(1)"),
+        ("tokenizer.json", '{"vocab": {"spark": 1, "classification": 5579, "properties": 7}}'),
+        ("data.json", '{"text": "spark.sql"}\n{"text": "spark.x"}\n'),
+        ("names.py", "RENAMED = {'spark.akka.frameSize': 'spark.rpc.message.maxSize', 'spark.a': 'x'}"),
         ("a.sh", "echo hello"),
     ],
 )
