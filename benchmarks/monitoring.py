@@ -1,6 +1,6 @@
 """How fast Spark's monitoring API answers: ours, and a real History Server beside it when there is one.
 
-    python benchmarks/monitoring.py LOG [--size-mb 600] [--history-server PYTHON of an environment with pyspark 4.3.0]
+    python -m benchmarks.monitoring LOG [--size-mb 600] [--history-server PYTHON of an environment with pyspark 4.3.0]
 
 LOG is repeated with shifted ids to the size. The first answer (its stages) of a log that nobody has read, beside `analyze` of the same file in the same run;
 then the usual calls again, each twenty times; then a folder of a thousand small logs, listed by a server that starts there.
@@ -17,10 +17,8 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from parse import repeated
-from servers import Server, history_server, ours
-
+from benchmarks.parse import repeated
+from benchmarks.servers import Server, history_server, ours
 from spark_copilot.connectors.eventlog import ReadLimits
 from spark_copilot.connectors.eventlog.decompress import Snapshot, blocks
 

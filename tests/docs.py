@@ -134,6 +134,7 @@ def graphql_page() -> str:
 MEASURED = {
     "startup": "CPU seconds of the command line beside a bare interpreter: `python benchmarks/startup.py LOG`",
     "parse": "Reading a large event log beside a bare loop over its lines: `python benchmarks/parse.py LOG`",
+    "monitoring": "Spark's monitoring API on a large log and on a thousand logs, beside a real History Server: `python -m benchmarks.monitoring LOG --history-server PYTHON`",
     "redaction": "Planted secrets found again, harmless look-alikes lost: `python benchmarks/redaction.py`",
     "laboratory": "Findings and savings on runs with known faults, see accuracy.md: `python benchmarks/laboratory.py`",
     "whatif": "What-if held against the same applications run on other sizes: `make sizes`, then `python benchmarks/whatif.py sizes-out`",

@@ -24,7 +24,7 @@ from spark_copilot.rules_engine.errors import CopilotError, UsageError
         "http://[fe80::1%25eth0]/", "http://-history/", "s3://bucket:9000/key", "s3://b/key", "http://" + "a" * 3_000,
     ],
 )  # fmt: skip
-def test_what_is_no_address_of_a_log(url: str) -> None:
+def test_i5_what_is_no_address_of_a_log(url: str) -> None:
     with pytest.raises(BadSource):
         place(url)
 
@@ -93,7 +93,7 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("found", NEVER)
-def test_addresses_that_nothing_is_fetched_from(found: str) -> None:
+def test_i4_addresses_that_nothing_is_fetched_from(found: str) -> None:
     everything = Allowed.of(f"http://{found}" if found[0].isdigit() and ":" not in found else "", "0.0.0.0/0, ::/0")
     for host in ("history", found, f"[{found}]"):
         with pytest.raises(AddressRefused):
@@ -167,7 +167,7 @@ def test_a_name_that_leads_to_this_machine_is_not_asked() -> None:
     assert got == []
 
 
-def test_a_name_that_changes_its_address_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_i4_a_name_that_changes_its_address_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # The one thing that cannot be had on loopback: a name server of somebody else, which answers otherwise the second time.
     answers = [
         [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))],
@@ -195,7 +195,7 @@ def test_a_name_that_changes_its_address_is_looked_up_once(monkeypatch: pytest.M
     ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect", "300 Multiple Choices"],
 )
 @pytest.mark.parametrize("to", ["http://169.254.169.254/latest/meta-data/", "//10.0.0.1/", "/elsewhere", "file:///etc/passwd"])
-def test_redirects_are_not_followed(status: str, to: str) -> None:
+def test_i4_redirects_are_not_followed(status: str, to: str) -> None:
     with answering(f"HTTP/1.1 {status}\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()) as (port, got):
         with pytest.raises(ImportNotAllowed, match="another address"):
             fetched(f"http://127.0.0.1:{port}", Allowed())
