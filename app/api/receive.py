@@ -22,6 +22,8 @@ from spark_copilot.rules_engine.errors import BadInput, LimitExceeded, NotAnEven
 
 PIECE_BYTES = 1 << 20
 SYNC_BYTES = 64 << 20
+MAX_HELD = 4_096
+"""Pieces, so that a client which sends a few bytes at a time takes no more memory than others."""
 MAX_PARTS = 20
 MAX_NAME = 1_000
 _FILENAME = re.compile(r"filename\*?=(?:UTF-8'')?(?:\"((?:[^\"\\]|\\.){0,4000})\"|([^;]{0,4000}))", re.IGNORECASE)
@@ -124,26 +126,30 @@ async def _write(pieces: AsyncIterator[bytes], out: BinaryIO, limit: int, form: 
 
     The disk is set to work on the way, in another thread: synced only at the end, a large log would wait for all of it there.
     """
-    digest, size, held, unsynced = hashlib.sha256(), 0, bytearray(), 0
+    digest, size, unsynced = hashlib.sha256(), 0, 0
+    held: list[bytes] = []  # joined nowhere: every copy of a large log costs as much as writing it
+    waiting = 0
     writing: asyncio.Future[None] | None = None
     syncing: asyncio.Future[None] | None = None
 
-    def flush(block: bytes) -> None:
-        out.write(block)
-        digest.update(block)
+    def flush(blocks: list[bytes]) -> None:
+        for block in blocks:
+            out.write(block)
+            digest.update(block)
 
     try:
         async for piece in pieces:
             size += len(piece)
             if size > limit:
                 raise _too_large(limit, form)
-            held += piece
-            if len(held) >= PIECE_BYTES:
+            held.append(piece)
+            waiting += len(piece)
+            if waiting >= PIECE_BYTES or len(held) >= MAX_HELD:
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(run_in_threadpool(flush, bytes(held)))
-                unsynced += len(held)
-                held.clear()
+                writing = asyncio.ensure_future(run_in_threadpool(flush, held))
+                unsynced += waiting
+                held, waiting = [], 0
                 if unsynced >= SYNC_BYTES and (syncing is None or syncing.done()):
                     unsynced = 0
                     if syncing is not None:
@@ -154,7 +160,7 @@ async def _write(pieces: AsyncIterator[bytes], out: BinaryIO, limit: int, form: 
             await asyncio.wait(under_way)  # also when it ends in an error: the file is not closed under a thread
     for work in under_way:
         work.result()
-    await run_in_threadpool(flush, bytes(held))
+    await run_in_threadpool(flush, held)
     return size, digest.hexdigest()
 
 
