@@ -28,6 +28,11 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/ask": {"question": "which stage is the slowest, and why?", "run_id": "{run_id}"},
     "POST /api/v1/chat": {"message": "and what would it save?", "thread_id": "{thread_id}", "run_ids": ["{app_id}"]},
     "POST /api/v1/compare": {"baseline": "{run_id}", "candidate": "{other_id}"},
+    "POST /api/v1/event-logs/import": {
+        "url": "https://history.example.com:18480",
+        "application": "application_1718000000000_0042",
+        "attempt": "1",
+    },
     "POST /api/v1/gate": {"files": {"spark-defaults.conf": "spark.executors.memory 8g"}, "spark_version": "3.5"},
     "POST /api/v1/runs/{run_id}/findings/{key}/feedback": {"verdict": "useful", "note": "salting took seven minutes off"},
     "POST /api/v1/runs/{run_id}/whatif": {"executors": [1, 2, 4]},
@@ -75,8 +80,8 @@ def _one(client: TestClient, method: str, path: str, ids: dict[str, str]) -> dic
     if body is not None:
         body = json.loads(re.sub(r"{(\w+)}", lambda m: ids[m[1]], json.dumps(body)))
         found["request"] = {"application/json": body}
-    if method in LAST or path.endswith(("/cancel", "/event-logs", "/uploads", "/logs", "/{rdd_id}")):
-        if path.endswith("/cancel") or path.endswith("/event-logs"):
+    if method in LAST or path.endswith(("/cancel", "/event-logs", "/import", "/uploads", "/logs", "/{rdd_id}")):
+        if path.endswith(("/cancel", "/event-logs", "/import")):
             answer = client.get(f"/api/v1/runs/{ids['run_id']}").json()
             answer = {k: v for k, v in answer.items() if k in ("run_id", "filename", "size_bytes", "content_hash", "created_ms")}
             state = "cancelled" if path.endswith("/cancel") else "queued"
