@@ -182,4 +182,4 @@ clean: ## remove what the commands made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov build dist *.egg-info lab-out
 
 knowledge: .venv/demo.ok ## maintainers: embed the bundled knowledge again
-	$(BIN)/python -m spark_copilot.rag.prebuild
+	$(BIN)/python -m spark_copilot.orchestration.prebuild

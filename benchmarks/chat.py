@@ -11,6 +11,7 @@ from pathlib import Path
 
 from knowledge_scores import questions, scorer
 
+from spark_copilot.orchestration.ask import rule_pages
 from spark_copilot.rag.answer import WORDS, Answerer, count_words
 from spark_copilot.rag.embedder import OnnxEmbedder
 from spark_copilot.rag.keys import exists
@@ -20,11 +21,12 @@ from spark_copilot.rag.text import keys_in
 
 FIRST = """
 import time
+from spark_copilot.orchestration.ask import rule_pages
 from spark_copilot.rag.answer import Answerer
 from spark_copilot.rag.embedder import OnnxEmbedder
 from spark_copilot.rag.knowledge import bundled
 from spark_copilot.rag.retriever import Retriever
-Answerer(Retriever(bundled(), OnnxEmbedder())).answer("why do my executors run out of memory?")
+Answerer(Retriever(bundled(pages=rule_pages()), OnnxEmbedder())).answer("why do my executors run out of memory?")
 import resource
 print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
@@ -32,7 +34,7 @@ print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 
 
 def measure(words_only: bool = False) -> dict[str, float]:
     """The figures on all questions."""
-    answerer = Answerer(Retriever(bundled(), None if words_only else OnnxEmbedder()))
+    answerer = Answerer(Retriever(bundled(pages=rule_pages()), None if words_only else OnnxEmbedder()))
     answerer.answer("warm up")
     coverage = scorer()
     covered, lengths, times, invented, keys, asked = [], [], [], 0, 0, 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from knowledge_scores import ndcg, questions, scorer
 
+from spark_copilot.orchestration.ask import rule_pages
 from spark_copilot.rag.embedder import OnnxEmbedder
 from spark_copilot.rag.knowledge import bundled
 from spark_copilot.rag.retriever import Retriever
@@ -27,7 +28,7 @@ BASELINES = {
 
 def measure(words_only: bool = False) -> dict[str, float]:
     """The figures on all questions."""
-    knowledge = bundled()
+    knowledge = bundled(pages=rule_pages())
     retriever = Retriever(knowledge, None if words_only else OnnxEmbedder())
     retriever.search("warm up", 1)
     coverage = scorer()

@@ -22,6 +22,8 @@ from spark_copilot.rules_engine.catalog import RULES
 from spark_copilot.rules_engine.errors import UsageError
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Report, Value
+from spark_copilot.rules_engine.gate.rules import RULES as GATE_RULES
+from spark_copilot.rules_engine.gate.run_pages import RUN_PAGES
 from spark_copilot.rules_engine.units import show_ms
 
 INDEX_FOLDER = "index"
@@ -93,9 +95,11 @@ class AskAnswer(Value):
 @lru_cache(maxsize=1)
 def rule_pages() -> tuple[Chunk, ...]:
     """Our rules' pages as passages: what `explain` prints can be found too."""
+    pages = [(rule.code, rule.title, rule.page) for rule in RULES]
+    pages += [(rule.code, rule.name.replace("-", " "), rule.page) for rule in GATE_RULES]
+    pages += [(page.code, page.name.replace("-", " "), page.text) for page in RUN_PAGES]
     return tuple(
-        Chunk(f"rule:{rule.code}", f"rule:{rule.code}", "rule", rule.title, rule.page[:900], f"spark-copilot explain {rule.code}")
-        for rule in RULES
+        Chunk(f"rule:{code}", f"rule:{code}", "rule", title, text[:900], f"spark-copilot explain {code}") for code, title, text in pages
     )
 
 

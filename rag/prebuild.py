@@ -1,16 +1,17 @@
-"""`python -m spark_copilot.rag.prebuild`: make the vectors of the bundled knowledge again; only texts that changed are encoded."""
+"""The vectors of the bundled knowledge, made again; only texts that changed are encoded."""
 
-import sys
+from collections.abc import Sequence
 
 import numpy as np
 
+from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.embedder import OnnxEmbedder
 from spark_copilot.rag.knowledge import DIMENSIONS, VECTORS, bundled, digest, stored_vectors
 
 
-def build(threads: int = 2) -> tuple[int, int]:
+def build(pages: Sequence[Chunk], threads: int = 2) -> tuple[int, int]:
     """Write `data/vectors.npz`; returns (texts, how many of them were encoded now)."""
-    texts = bundled().embedded_texts()
+    texts = bundled(pages=pages).embedded_texts()
     kept: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = dict(stored_vectors())
     missing = [text for text in texts if digest(text) not in kept]
     if missing:
@@ -23,13 +24,3 @@ def build(threads: int = 2) -> tuple[int, int]:
     np.savez_compressed(VECTORS, digests=np.array(names), vectors=packed, scale=scale)
     stored_vectors.cache_clear()
     return len(names), len(missing)
-
-
-def main() -> None:
-    """Build and say what was done."""
-    total, made = build()
-    sys.stdout.write(f"{VECTORS.name}: {total} vectors, {made} of them made now, {VECTORS.stat().st_size / 1e6:.1f} MB\n")
-
-
-if __name__ == "__main__":
-    main()

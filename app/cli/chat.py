@@ -1,6 +1,7 @@
 """`chat`: a conversation at the terminal; with piped input one question a line."""
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from spark_copilot.rules_engine.errors import CopilotError
 
 if TYPE_CHECKING:
-    from spark_copilot.orchestration.chat.threads import Going
+    from spark_copilot.orchestration.chat.threads import Chat, Going
 
 HELP = "/runs lists the runs, /new begins anew, /long and /short set the length of answers, /quit ends."
 
@@ -18,8 +19,18 @@ def command(
     long: Annotated[bool, typer.Option("--long", help="Up to 600 words an answer instead of 200.")] = False,
     thread: Annotated[str | None, typer.Option("--thread", help="Go on with a conversation, by its id.")] = None,
     output_format: Annotated[str, typer.Option("--format", help="text, or json: one object an answer.")] = "text",
+    demo_model: Annotated[
+        bool,
+        typer.Option(
+            "--demo-model", help="Talk through a stand-in for a model on loopback: no key, no network. Without --log: a sample run."
+        ),
+    ] = False,
 ) -> None:
     """Works without a model, from the runs' own numbers and the knowledge; SPARK_COPILOT_MODEL names one that puts them into words."""
+    from importlib.resources import as_file, files
+
+    from pydantic import SecretStr
+
     from spark_copilot.app.cli.logs import log_runs
     from spark_copilot.app.config import load
     from spark_copilot.app.wiring import chat_of
@@ -28,7 +39,24 @@ def command(
 
     if output_format not in ("text", "json"):
         raise UsageError(f"no format {output_format!r}", hint="known: text, json")
-    chat = chat_of(load(), log_runs(log) if log else FixedRuns([]))
+    settings = load()
+    with ExitStack() as held:
+        if demo_model:
+            from spark_copilot.app import demo_model as demo
+
+            server = held.enter_context(demo.demo_model())
+            settings = settings.model_copy(update={"model": demo.NAME, "model_url": server.url, "model_key": SecretStr("demo")})
+            log = log or [str(held.enter_context(as_file(files("spark_copilot.app") / "samples" / "skewed-join.zstd")))]
+        _talk(
+            chat_of(settings, log_runs(log) if log else FixedRuns([])),
+            has_log=bool(log),
+            long=long,
+            thread=thread,
+            output_format=output_format,
+        )
+
+
+def _talk(chat: "Chat", *, has_log: bool, long: bool, thread: str | None, output_format: str) -> None:
     at_terminal = sys.stdin.isatty()
     thread_known = thread is not None
     if thread is not None:
@@ -36,7 +64,7 @@ def command(
     if at_terminal:
         known = chat.runs.known()
         typer.echo(
-            f"{len(known)} runs. {HELP}" if log else f"No run is given (--log LOG): questions about Spark in general. {HELP}", err=True
+            f"{len(known)} runs. {HELP}" if has_log else f"No run is given (--log LOG): questions about Spark in general. {HELP}", err=True
         )
     failed: CopilotError | None = None
     try:

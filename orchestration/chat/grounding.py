@@ -113,7 +113,7 @@ def _of_unit(unit: str) -> Kind:
 def _of_name(name: str, above: Kind) -> Kind:
     if name.endswith(("_ms", "wall_clock")) or "_ms_" in name:
         return "ms"
-    if name.endswith("_bytes"):
+    if name == "bytes" or name.endswith("_bytes"):
         return "bytes"
     if name.endswith("_ratio"):
         return "ratio"

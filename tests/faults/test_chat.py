@@ -12,6 +12,20 @@ from fastapi.testclient import TestClient
 
 from spark_copilot.app.config import Settings
 from spark_copilot.app.main import create_app
+from spark_copilot.app.scripted_model import (
+    Handler,
+    Step,
+    broken_stream,
+    call,
+    calls,
+    empty,
+    endless,
+    fail,
+    garbage,
+    say,
+    scripted,
+    silence,
+)
 from spark_copilot.orchestration.ask import KnowledgePlace, ask
 from spark_copilot.orchestration.chat.grounding import NO_KEY, NO_NUMBER, NO_VALUE
 from spark_copilot.orchestration.chat.threads import Event, open_chat
@@ -22,7 +36,6 @@ from spark_copilot.rag.safe_text import from_log, shown, visible
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
 from tests.app.test_mcp import HEADERS, INITIALIZE, serve
 from tests.faults.attacks import ATTACKS, BASE, EVIL, FIELDS, poisoned
-from tests.support.scripted_model import Handler, Step, broken_stream, call, calls, empty, endless, fail, garbage, say, scripted, silence
 
 QUESTIONS = (
     "which stage is the bottleneck and why", "why did it fail", "what should I change", "what is the slowest query", "tell me about stage 0", "which executor was slowest",

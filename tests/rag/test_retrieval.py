@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from spark_copilot.orchestration.ask import rule_pages
 from spark_copilot.rag.answer import WORDS, Answerer, count_words
 from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.embedder import OnnxEmbedder, Vectors
@@ -121,3 +122,13 @@ def test_instructions_in_a_document_are_not_repeated() -> None:
     answer = Answerer(Retriever(bundled(), OnnxEmbedder(), OnePassage(text))).answer("the zebra queue is stuck")
     assert "previous instructions" not in answer.text
     assert "Restart the flamingo" in answer.text
+
+
+def test_pages_of_rules_are_found_by_code_and_by_meaning() -> None:
+    retriever = Retriever(bundled(pages=rule_pages()), OnnxEmbedder())
+    for question, page in (
+        ("SG207", "rule:SG207"),
+        ("a size without a unit is read as bytes", "rule:SG207"),
+        ("driver heap set in code has no effect, spark-submit started the JVM already", "rule:SG303"),
+    ):
+        assert page in [hit.chunk.id for hit in retriever.search(question, 5)], question

@@ -7,12 +7,7 @@ from typing import Any
 
 import pytest
 
-from spark_copilot.orchestration.ask import KnowledgePlace
-from spark_copilot.orchestration.chat.grounding import NO_KEY, NO_NUMBER
-from spark_copilot.orchestration.chat.threads import Chat, Event, open_chat
-from spark_copilot.orchestration.chat.with_model import Budget, ModelPlace, model_turns
-from spark_copilot.orchestration.runs import LogRuns
-from tests.support.scripted_model import (
+from spark_copilot.app.scripted_model import (
     Scripted,
     Step,
     broken_stream,
@@ -26,6 +21,11 @@ from tests.support.scripted_model import (
     scripted,
     silence,
 )
+from spark_copilot.orchestration.ask import KnowledgePlace
+from spark_copilot.orchestration.chat.grounding import NO_KEY, NO_NUMBER
+from spark_copilot.orchestration.chat.threads import Chat, Event, open_chat
+from spark_copilot.orchestration.chat.with_model import Budget, ModelPlace, model_turns
+from spark_copilot.orchestration.runs import LogRuns
 
 LOGS = Path(__file__).parents[2] / "data" / "laboratory"
 RUNS = LogRuns([LOGS / "big-sort.zstd", LOGS / "big-sort-room.zstd"])

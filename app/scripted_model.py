@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server over real HTTP that answers from a script: text in chunks, tool calls, errors, silence, endless talk.
+"""An OpenAI-compatible server over real HTTP, for tests and the demo, that answers from a script: text in chunks, tool calls, errors, silence, endless talk.
 
 `with scripted([say("…"), call("run_summary", run_id="x"), …]) as server:` serves one step a request, the last one again and again; `server.url` is
 the base URL for a client, `server.requests` what was asked.
@@ -126,7 +126,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def piece(self, delta: dict[str, Any], finish: str | None = None) -> None:
         """One event of the stream."""
-        chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "scripted", "choices": [{"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish}]}  # fmt: skip
+        choice = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish}
+        chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "scripted", "choices": [choice]}
         self.raw(f"data: {json.dumps(chunk)}\n\n")
 
     def raw(self, text: str) -> None:
