@@ -108,7 +108,7 @@ def _open(place: KnowledgePlace, with_index: bool) -> tuple[Retriever, Answerer]
     index = place.index() if with_index else None
     own = place.encoder in (None, "", "bundled")
     retriever = Retriever(
-        bundled(place.cards, rule_pages()),
+        bundled(place.cards, rule_pages(), place.home),
         OnnxEmbedder(),
         index,
         None if own else embedder_of(place.encoder, url=place.encoder_url, key=place.encoder_key),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spark_copilot.rag.chunks import Chunk
-from spark_copilot.rag.knowledge import Sentence, vectors_of
+from spark_copilot.rag.knowledge import Sentence
 from spark_copilot.rag.lexical import Bm25
 from spark_copilot.rag.retriever import Hit, Retriever
 from spark_copilot.rag.safe_text import ADDRESSES_A_MODEL
@@ -177,7 +177,7 @@ class Answerer:
         by_words = by_words / max(float(by_words.max()), 1e-6)
         vector = self._retriever.vector(question)
         texts = (self._sentences[row].text for row in rows)
-        by_meaning = vectors_of(texts) @ vector[0] if vector is not None else by_words
+        by_meaning = self._retriever.knowledge.vectors_of(texts) @ vector[0] if vector is not None else by_words
         weights = CardWeights()
         value = np.array(
             [

@@ -4,6 +4,7 @@ Vectors lie in `data/vectors.npz` by content hash of their text, quantised to in
 by words; `prebuild` makes its vector.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.embedder import Vectors
 from spark_copilot.rag.keys import key_chunks
 from spark_copilot.rag.text import sentences
+from spark_copilot.rag.unpacked import mapped, unit_vectors, unpacked
 
 VECTORS = Path(__file__).parent / "data" / "vectors.npz"
 DIMENSIONS = 384
@@ -38,24 +40,18 @@ class Sentence:
     text: str
 
 
-@lru_cache(maxsize=1)
-def stored_vectors() -> dict[str, npt.NDArray[np.float32]]:
-    """Content hash -> unit vector, as shipped; empty when the file is missing."""
+@lru_cache(maxsize=2)
+def stored_vectors(home: Path | None = None) -> dict[str, npt.NDArray[np.float32]]:
+    """Content hash -> unit vector, as shipped: from the home's copy, made when it is missing, or from the package; empty when there are none."""
+    folder = None if home is None else unpacked(VECTORS, home)[0]
+    if folder is not None:
+        with contextlib.suppress(OSError, ValueError):  # a damaged copy: the package has it too
+            names, vectors = mapped(folder)
+            return dict(zip((str(n) for n in names), vectors, strict=True))
     if not VECTORS.is_file():
         return {}
-    with np.load(VECTORS) as stored:
-        names, packed, scale = stored["digests"], stored["vectors"], stored["scale"]
-    vectors = packed.astype(np.float32) * scale.astype(np.float32)[:, None]
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    names, vectors = unit_vectors(VECTORS)
     return dict(zip((str(n) for n in names), vectors, strict=True))
-
-
-def vectors_of(texts: Iterable[str]) -> Vectors:
-    """Shipped vectors of these texts, shape (n, 384); a row of zeros where there is none."""
-    stored = stored_vectors()
-    zero = np.zeros(DIMENSIONS, dtype=np.float32)
-    found = [stored.get(digest(text), zero) for text in texts]
-    return np.stack(found) if found else np.zeros((0, DIMENSIONS), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,15 @@ class Knowledge:
 
     cards: tuple[Card, ...]
     pages: tuple[Chunk, ...] = ()
+    home: Path | None = None
+    """Where the vectors are unpacked to; None reads the package's own file."""
+
+    def vectors_of(self, texts: Iterable[str]) -> Vectors:
+        """Shipped vectors of these texts, shape (n, 384); a row of zeros where there is none."""
+        stored = stored_vectors(self.home)
+        zero = np.zeros(DIMENSIONS, dtype=np.float32)
+        found = [stored.get(digest(text), zero) for text in texts]
+        return np.stack(found) if found else np.zeros((0, DIMENSIONS), dtype=np.float32)
 
     @cached_property
     def by_id(self) -> dict[str, Card]:
@@ -110,6 +115,6 @@ class Knowledge:
         return list(dict.fromkeys([*texts, *(phrase for _, phrase in self.asks), *(s.text for s in self.sentences)]))
 
 
-def bundled(extra: Path | None = None, pages: Sequence[Chunk] = ()) -> Knowledge:
-    """Our knowledge with a user's folder of cards and further pages."""
-    return Knowledge(load_cards(extra), tuple(pages))
+def bundled(extra: Path | None = None, pages: Sequence[Chunk] = (), home: Path | None = None) -> Knowledge:
+    """Our knowledge with a user's folder of cards and further pages; its vectors are kept unpacked in `home`, where one is given."""
+    return Knowledge(load_cards(extra), tuple(pages), home)

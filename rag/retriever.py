@@ -16,7 +16,7 @@ import numpy.typing as npt
 from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.embedder import Embedder, Vectors
 from spark_copilot.rag.keys import known
-from spark_copilot.rag.knowledge import Knowledge, vectors_of
+from spark_copilot.rag.knowledge import Knowledge
 from spark_copilot.rag.lexical import Bm25
 from spark_copilot.rag.text import exceptions_in, exit_codes_in, keys_in, tokens
 from spark_copilot.rules_engine.errors import CopilotError, Unavailable
@@ -139,17 +139,17 @@ class Retriever:
 
     @cached_property
     def _chunk_vectors(self) -> Vectors:
-        return vectors_of(chunk.searchable for chunk in self._chunks)
+        return self.knowledge.vectors_of(chunk.searchable for chunk in self._chunks)
 
     @cached_property
     def _ask_vectors(self) -> tuple[npt.NDArray[np.int64], Vectors]:
         place = {owner: row for row, owner in enumerate(self._owners)}
         asks = self.knowledge.asks
-        return np.array([place[owner] for owner, _ in asks], dtype=np.int64), vectors_of(phrase for _, phrase in asks)
+        return np.array([place[owner] for owner, _ in asks], dtype=np.int64), self.knowledge.vectors_of(phrase for _, phrase in asks)
 
     @cached_property
     def _key_vectors(self) -> Vectors:
-        return vectors_of(chunk.searchable for chunk in self.knowledge.key_chunks)
+        return self.knowledge.vectors_of(chunk.searchable for chunk in self.knowledge.key_chunks)
 
     @cached_property
     def _exact_names(self) -> dict[str, tuple[str, ...]]:

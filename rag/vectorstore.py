@@ -5,11 +5,9 @@ so an addition is seen by a running server at once. chromadb is imported only wh
 """
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import numpy as np
 from spark_copilot.rag.chunks import Chunk
 from spark_copilot.rag.embedder import Embedder, Vectors
 from spark_copilot.rag.lexical import Bm25
+from spark_copilot.rag.lock import locked
 from spark_copilot.rag.retriever import Candidate
 from spark_copilot.rag.text import tokens
 from spark_copilot.rules_engine.errors import BadInput, Unavailable
@@ -47,18 +46,6 @@ class Stored:
     source: str
     digest: str
     passages: int
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time; others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+b") as handle:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 class ChromaIndex:
@@ -156,7 +143,7 @@ class ChromaIndex:
 
     def reset(self) -> list[str]:
         """Drop everything, whatever encoder it was built with; returns the sources it held."""
-        with _locked(self._folder), self._mutex:
+        with locked(self._folder), self._mutex:
             client = self._client()
             held: list[str] = []
             if COLLECTION in {collection.name for collection in client.list_collections()}:
@@ -169,7 +156,7 @@ class ChromaIndex:
             return held
 
     def _write(self, remove: list[str], chunks: Sequence[Chunk], digest: str) -> None:
-        with _locked(self._folder), self._mutex:
+        with locked(self._folder), self._mutex:
             collection = self._fresh()
             stale = [source for source in remove if source in self._documents]
             if stale:

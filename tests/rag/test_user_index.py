@@ -79,7 +79,7 @@ def test_without_an_index_chroma_is_not_imported(place: KnowledgePlace) -> None:
         "sys.exit('chromadb' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
-    assert not place.home.exists()
+    assert [f.name for f in place.home.iterdir()] == ["knowledge"]
 
 
 def test_another_encoder_is_refused_until_the_index_is_built_fresh(place: KnowledgePlace, docs: Path) -> None:
