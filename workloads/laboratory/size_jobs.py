@@ -72,10 +72,11 @@ def threads(spark: Any, _: Path) -> None:
 
 
 def threads_skewed(spark: Any, _: Path) -> None:
-    """Three jobs at the same time, one with a long task, then one more."""
+    """Three jobs at the same time, one with a long task, then one more. They are submitted in the same order each time: which goes first decides when the long task starts."""
     jobs = [threading.Thread(target=_stage, args=(spark, s)) for s in ([0.5] * 12, [0.5] * 5 + [5.0], [0.7] * 8)]
     for job in jobs:
         job.start()
+        time.sleep(0.2)
     for job in jobs:
         job.join()
     _stage(spark, [0.5] * 8)
