@@ -71,7 +71,7 @@ def accuracy_page() -> str:
     ]
     lines += [
         "The rules were developed on these runs, and some costs (work spread over two cores, shuffled rows, windows) were set from these pairs, "
-        "each measured once, the pairs on Delta tables and `one-row-group` beside other work on the machine: expect less on runs of your own.",
+        "each measured once: expect less on runs of your own.",
         "",
         "How much less, the last three kinds of runs tell: they were labelled before any was read, and at first contact 6 of 32, 7 of 33 and 3 of 16 were missed, or had a finding "
         "too many (runs whose label was wrong, because Spark itself had mended the fault, are not counted). What was changed then is general, and stands in the rules' pages.",

@@ -25,6 +25,7 @@ class Simulator:
     def __init__(self, run: AppRun) -> None:
         self.run = run
         self._known: dict[tuple[Remedy, ...], Saving] = {}
+        self._parts: dict[tuple[int, ...], tuple[ReplayModel, Replay]] = {}
 
     @cached_property
     def model(self) -> ReplayModel:
@@ -79,11 +80,19 @@ class Simulator:
         for group in self._groups:
             positions = {p for job in group for p in self.model.jobs[job].stages}
             if positions & touched:
-                part = _only(self.model, group)
-                before, after = replay(part), replay(apply(part, remedies, case))
+                part, before = self._part(tuple(group))
+                after = replay(apply(part, remedies, case))
                 wall += before.wall_ms - after.wall_ms
                 core += before.task_ms - after.task_ms
         return wall, core
+
+    def _part(self, group: tuple[int, ...]) -> tuple[ReplayModel, Replay]:
+        """One group of jobs by itself, and its replay as recorded: every remedy on it is held against the same."""
+        known = self._parts.get(group)
+        if known is None:
+            part = _only(self.model, group)
+            known = self._parts[group] = (part, replay(part))
+        return known
 
     def _given_back_ms(self, executors: int, wall_ms: float) -> float:
         """Core time of executors that are no longer held: the recorded leases, less the same for fewer executors over the new wall clock."""
