@@ -24,6 +24,12 @@ class _Use:
     disk: int = 0
     on_heap: int = 0
     off_heap: int = 0
+    remaining: int = 0
+    on_heap_remaining: int = 0
+    off_heap_remaining: int = 0
+    """What was left at the last update of any of its RDD blocks: Spark words it anew then, for all its RDDs, and at no other time."""
+    kept: dict[tuple[int, str], None] = field(default_factory=dict)
+    """RDDs and names of the blocks that it was ever told to keep."""
 
     def take(self, memory: int, disk: int, off_heap: bool) -> None:
         if self.on_heap_maximum is not None:
@@ -41,9 +47,6 @@ class _Share:
     disk: int = 0
     on_heap: int = 0
     off_heap: int = 0
-    remaining: int = 0
-    on_heap_remaining: int = 0
-    off_heap_remaining: int = 0
 
 
 @dataclass(slots=True)
@@ -84,9 +87,9 @@ class Storage:
     def block_manager(self, event: ev.BlockManagerAdded) -> None:
         """SparkListenerBlockManagerAdded. Once it registers again, it reports all its blocks again."""
         use = self.live.setdefault(event.manager.executor, _Use())
-        use.maximum = event.memory
+        use.maximum = _sane(event.memory)
         if event.on_heap >= 0:
-            use.on_heap_maximum, use.off_heap_maximum = event.on_heap, max(event.off_heap, 0)
+            use.on_heap_maximum, use.off_heap_maximum = _sane(event.on_heap), _sane(event.off_heap)
             use.on_heap = use.off_heap = 0
 
     def removed(self, executor: str) -> None:
@@ -95,25 +98,29 @@ class Storage:
         if use is None:
             return
         self.left[executor] = use
-        for rdd in self.rdds.values():
-            rdd.shares.pop(executor, None)
-            for name, block in list(rdd.blocks.items()):
-                if executor not in block.executors:
-                    continue
-                copies = len(block.executors)
-                rdd.memory = _plus(rdd.memory, -(block.memory // copies))
-                rdd.disk = _plus(rdd.disk, -(block.disk // copies))
-                if copies == 1:
-                    del rdd.blocks[name]
-                    continue
-                block.executors = [e for e in block.executors if e != executor]
-                block.memory, block.disk = _plus(block.memory, -(block.memory // copies)), _plus(block.disk, -(block.disk // copies))
+        for number, name in use.kept:
+            rdd = self.rdds.get(number)
+            block = rdd.blocks.get(name) if rdd is not None else None
+            if rdd is None or block is None or executor not in block.executors:
+                continue
+            copies = len(block.executors)
+            rdd.memory = _plus(rdd.memory, -(block.memory // copies))
+            rdd.disk = _plus(rdd.disk, -(block.disk // copies))
+            if copies == 1:
+                del rdd.blocks[name]
+                continue
+            block.executors = [e for e in block.executors if e != executor]
+            block.memory, block.disk = _plus(block.memory, -(block.memory // copies)), _plus(block.disk, -(block.disk // copies))
+        for number in {number for number, _ in use.kept} & self.rdds.keys():
+            self.rdds[number].shares.pop(executor, None)
 
     def stage_submitted(self, info: ev.StageInfo) -> None:
         """The persisted RDDs of a stage are known from its submission on."""
         for rdd in info.rdds:
             if (rdd.level.memory or rdd.level.disk) and rdd.level.replication > 0 and rdd.rdd_id not in self.rdds:
-                self.rdds[rdd.rdd_id] = _Rdd(rdd.rdd_id, self.mask(rdd.name), rdd.partitions, level_text(rdd.level), rdd.level.off_heap)
+                self.rdds[rdd.rdd_id] = _Rdd(
+                    rdd.rdd_id, self.mask(rdd.name), _sane(rdd.partitions), level_text(rdd.level), rdd.level.off_heap
+                )
 
     def unpersisted(self, event: ev.UnpersistRdd) -> None:
         """SparkListenerUnpersistRDD."""
@@ -140,8 +147,8 @@ class Storage:
         if kind not in ("rdd", "broadcast"):
             return
         level = info.level
-        memory = min(max(info.memory, 0), _MOST) * (1 if level.memory else -1)
-        disk = min(max(info.disk, 0), _MOST) * (1 if level.disk else -1)
+        memory = _sane(info.memory) * (1 if level.memory else -1)
+        disk = _sane(info.disk) * (1 if level.disk else -1)
         use = self.live.get(info.manager.executor)
         if use is not None:
             use.take(memory, disk, level.off_heap)
@@ -168,6 +175,7 @@ class Storage:
             rdd.blocks.pop(info.block, None)
         use = self.live.get(executor)
         if use is not None:
+            use.kept[rdd.id, info.block] = None
             if use.blocks + more > 0:
                 share = rdd.shares.setdefault(executor, _Share())
                 share.memory, share.disk = _plus(share.memory, memory), _plus(share.disk, disk)
@@ -178,11 +186,9 @@ class Storage:
                         share.on_heap = _plus(share.on_heap, memory)
             else:
                 rdd.shares.pop(executor, None)
-            for other in self.rdds.values():
-                if (share_of := other.shares.get(executor)) is not None:
-                    share_of.remaining = use.maximum - use.memory
-                    share_of.on_heap_remaining = (use.on_heap_maximum or 0) - use.on_heap
-                    share_of.off_heap_remaining = use.off_heap_maximum - use.off_heap
+            use.remaining = use.maximum - use.memory
+            use.on_heap_remaining = (use.on_heap_maximum or 0) - use.on_heap
+            use.off_heap_remaining = use.off_heap_maximum - use.off_heap
             use.blocks += more
         rdd.memory, rdd.disk = _plus(rdd.memory, memory), _plus(rdd.disk, disk)
 
@@ -201,11 +207,15 @@ class Storage:
         return CachedRdd(rdd.id, rdd.name, rdd.partitions, rdd.level, rdd.memory, rdd.disk, blocks, shares)
 
     def _share(self, name: str, share: _Share) -> CachedShare:
-        use = self.live.get(name)
-        told = use is not None and use.on_heap_maximum is not None
-        apart = (share.on_heap, share.off_heap, share.on_heap_remaining, share.off_heap_remaining) if told else (None,) * 4
-        return CachedShare(name, share.memory, share.remaining, share.disk, *apart)
+        use = self.live.get(name) or _Use()
+        told = use.on_heap_maximum is not None
+        apart = (share.on_heap, share.off_heap, use.on_heap_remaining, use.off_heap_remaining) if told else (None,) * 4
+        return CachedShare(name, share.memory, use.remaining, share.disk, *apart)
 
 
 def _plus(value: int, change: int) -> int:
-    return max(value + change, 0)
+    return min(max(value + change, 0), _MOST)
+
+
+def _sane(value: int) -> int:
+    return min(max(value, 0), _MOST)

@@ -129,18 +129,25 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
     groups: dict[str, list[tuple[int, float, bool]]] = defaultdict(
         list
     )  # by source: the query, how much had been done before, more than its source
-    earlier: list[Chain] = []
+    earlier: dict[str, list[Chain]] = defaultdict(list)
+    heavy_of: dict[int, list[Stage]] = defaultdict(list)
+    for stage in profile(run).stages:
+        heavy_of[int(run.stages.sql_row[stage.row])].append(stage)
     for position, execution in enumerate(run.sql):
-        if execution.first_plan is None or position in told or _of_a_batch(execution):
+        # A run may have thousands of queries; those that weigh nothing bring nothing back.
+        if position not in heavy_of or execution.first_plan is None or position in told or _of_a_batch(execution):
             continue
         own = chains(execution.first_plan)
         heaviest = max(own, key=lambda chain: chain.weight + sum(step.weight for step in chain.steps), default=None)
         if heaviest is not None:
-            groups[heaviest.source].append((position, *max((shared_ratio(heaviest, before) for before in earlier), default=(0.0, False))))
-        earlier += own
+            groups[heaviest.source].append(
+                (position, *max((shared_ratio(heaviest, before) for before in earlier[heaviest.source]), default=(0.0, False)))
+            )
+        for chain in own:
+            earlier[chain.source].append(chain)
     for found in groups.values():
         known = [(position, ratio) for position, ratio, more in found if ratio > 0 and (more or len(found) >= limits.shared_min_times)]
-        again = [(position, ratio, heavy) for position, ratio in known if (heavy := _heavy(run, run.sql[position]))]
+        again = [(position, ratio, heavy) for position, ratio in known if (heavy := heavy_of[position])]
         spent = sum(ratio * sum(s.span_ms for s in heavy) for _, ratio, heavy in again)
         repeats = [s for *_, heavy in again for s in heavy]
         often = len(again) + 1 >= limits.shared_min_times
@@ -170,11 +177,6 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
 def _of_a_batch(execution: SqlExecution) -> bool:
     """Whether a streaming query asked for it: the same plan on the next rows, even where the plan itself does not show the stream (foreachBatch)."""
     return _RUN_ID.search(execution.description) is not None
-
-
-def _heavy(run: AppRun, execution: SqlExecution) -> list[Stage]:
-    """The stages of a query that weigh something."""
-    return [stage for stage in profile(run).stages if stage.sql is execution]
 
 
 def _rdd_repeats(run: AppRun, limits: PlanLimits) -> list[list[Stage]]:

@@ -5,13 +5,14 @@ executors with replicas and executors excluded from a stage that never ended) an
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from spark_copilot.connectors.eventlog import read_run
+from spark_copilot.connectors.eventlog import raw_lines, read_run
 from spark_copilot.connectors.run_tables import read_tables, write_tables
 from tests.app.api.monitoring.test_parity import client, differences
 
@@ -62,3 +63,17 @@ def test_caches_survive_the_run_tables(tmp_path: Path) -> None:
     again = read_tables(tmp_path / "run")
     assert len(run.cached) == 4
     assert (again.cached, again.executors.storage) == (run.cached, run.executors.storage)
+
+
+def test_absurd_sizes_of_blocks_end_in_no_error(tmp_path: Path) -> None:
+    lines = raw_lines(next(BLOCKS.glob("local-*")))
+    log = tmp_path / "log"
+    log.write_bytes(
+        b"\n".join(re.sub(rb'"(Memory Size|Maximum Memory|Maximum Onheap Memory)":\d+', rb'"\1":' + b"9" * 30, line) for line in lines)
+    )
+    run = read_run(log)
+    assert run.cached
+    write_tables(run, tmp_path / "run")
+    assert read_tables(tmp_path / "run").cached == run.cached
+    storage = client(tmp_path).get(f"/api/v1/applications/{run.app.id}/storage/rdd").json()
+    assert all(0 <= rdd["memoryUsed"] < 1 << 60 for rdd in storage)
