@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from spark_copilot.ml.simulator.pools import turns
 from spark_copilot.rules_engine.facts import DRIVERS, FAILED, MISSING, SUCCESS, AppRun, FloatColumn, IntColumn
 
 DISPATCH_MS = 150.0
@@ -45,6 +46,8 @@ class SimStage:
     prerequisites: tuple[int, ...]
     wait_ms: float
     tail_ms: float
+    turn: int = 0
+    """Stages with the same number go by age; of two numbers the one with fewer tasks running goes first (`pools.turns`)."""
     skip: bool = False
 
 
@@ -84,7 +87,6 @@ class ReplayModel:
     slots: tuple[Slots, ...]
     end_anchor: int
     end_wait_ms: float
-    fair: bool
     task_fixed_ms: float
     """What a task costs beside its work, learnt from the shortest tasks of the log."""
     gap_scale: float = 1.0
@@ -111,7 +113,6 @@ class ReplayModel:
             slots=_slots(run),
             end_anchor=last,
             end_wait_ms=max(end_wait, 0.0),
-            fair=(run.conf("spark.scheduler.mode", "FIFO") or "").upper() == "FAIR",
             task_fixed_ms=_fixed_cost(run),
         )
 
@@ -200,7 +201,7 @@ def _stages(run: AppRun, job_index: Mapping[int, int]) -> list[SimStage]:
         if 0 <= job < len(run.jobs):
             base = max(base, min(int(run.jobs.submitted_ms[job]), submitted))
         stages.append(_stage(run, row, job, tuple(position[r] for r in waits_for), float(max(submitted - base, 0)), times))
-    return stages
+    return [replace(s, turn=turn) for s, turn in zip(stages, turns(run, ran, [_submitted(run, row) for row in ran]), strict=True)]
 
 
 def _submitted(run: AppRun, row: int) -> int:

@@ -11,6 +11,12 @@ from spark_copilot.rules_engine.facts import FloatColumn
 
 _JOB, _STAGE, _READY, _DONE, _SLOTS, _JOB_END, _STAGE_END = range(7)
 
+_TASK = 1 << 24
+"""More than the slots of any replay: a task's position and its slot travel in one number."""
+
+_LATE = 1 << 48
+"""Added to the order of a task's end, so that whatever else happens in the same moment is known before its slot is given away."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
@@ -25,14 +31,20 @@ class Replay:
     """Slot time of all tasks."""
 
 
-class _Scheduler:
+class Scheduler:
+    """One replay in the making."""
+
     def __init__(self, model: ReplayModel) -> None:
         self.model = model
         self.events: list[tuple[float, int, int, int, int]] = []
         self.sequence = 0
         self.pending: dict[int, deque[int]] = {}
-        self.waiting: list[tuple[tuple[int, int, int], int]] = []  # stages with a task to start, by rank; entries may be out of date
-        self.running: dict[int, int] = {}
+        self.pool = [s.turn for s in model.stages]
+        pools = max(self.pool, default=0) + 1
+        # Both lists may hold entries that are out of date. Stages with a task to start, by age, in each pool; pools, by how many tasks they run.
+        self.waiting: list[list[tuple[int, int, int]]] = [[] for _ in range(pools)]
+        self.turns: list[tuple[int, int]] = []
+        self.running = [0] * pools
         self.left = [len(s.hold_ms) if not s.skip else 0 for s in model.stages]
         self.free: list[int] = []
         self.gone: list[int] = []
@@ -41,6 +53,7 @@ class _Scheduler:
         self.release = [s.release_ms.tolist() for s in model.stages]
         self.followers = [_followers(s) for s in model.stages]
         self.copies = [_copies(s) for s in model.stages]
+        self.plain = [not f and not c for f, c in zip(self.followers, self.copies, strict=True)]
         n_stages, n_jobs = len(model.stages), len(model.jobs)
         self.stage_start, self.stage_end = np.full(n_stages, np.nan), np.full(n_stages, np.nan)
         self.job_start, self.job_end = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -65,6 +78,7 @@ class _Scheduler:
         heapq.heappush(self.events, (time, self.sequence, kind, a, b))
 
     def run(self) -> Replay:
+        """Schedule everything."""
         model = self.model
         for position, slots in enumerate(model.slots):
             self.push(slots.added_ms, _SLOTS, position)
@@ -93,6 +107,8 @@ class _Scheduler:
             # Hand out slots once everything of this moment is known, so that equal times do not depend on their order.
             if not self.events or self.events[0][0] > self.now:
                 self.assign()
+                if not self.free:
+                    self.burst()
         end = self.job_end[model.end_anchor] if model.end_anchor >= 0 else 0.0
         wall = float(end if np.isfinite(end) else self.last) + model.end_wait_ms * model.gap_scale
         held = float(sum(float(s.hold_ms.sum()) for s in model.stages if not s.skip))
@@ -146,7 +162,6 @@ class _Scheduler:
             else:
                 queue.append(task)
         self.pending[position] = queue
-        self.running[position] = 0
         self.offer(position)
 
     def ready(self, position: int, task: int) -> None:
@@ -156,8 +171,17 @@ class _Scheduler:
             self.offer(position)
 
     def offer(self, position: int) -> None:
+        """The stage has a task to start again."""
         if self.pending.get(position):
-            heapq.heappush(self.waiting, (self.rank(position), position))
+            stage, pool = self.model.stages[position], self.pool[position]
+            heapq.heappush(self.waiting[pool], (stage.job, stage.stage_id, position))
+            self.took(pool, 0)
+
+    def took(self, pool: int, tasks: int) -> None:
+        """So many more tasks of a pool run."""
+        self.running[pool] += tasks
+        if len(self.running) > 1 and self.waiting[pool]:
+            heapq.heappush(self.turns, (self.running[pool], pool))
 
     def assign(self) -> None:
         while self.free:
@@ -169,9 +193,7 @@ class _Scheduler:
                 self.gone.append(slot)
                 continue
             task = self.pending[position].popleft()
-            self.running[position] += 1
-            if self.model.fair:
-                self.offer(position)
+            self.took(self.pool[position], 1)
             hold = self.hold[position][task]
             if slot in self.cold:
                 self.cold.discard(slot)
@@ -182,25 +204,68 @@ class _Scheduler:
                 else:
                     self.left[position] -= 1  # the original ends before a copy would start
             self.sequence += 1
-            heapq.heappush(self.events, (self.now + hold, self.sequence, _DONE, position, task * (1 << 24) + slot))
+            heapq.heappush(self.events, (self.now + hold, _LATE + self.sequence, _DONE, position, task * _TASK + slot))
 
     def next_stage(self) -> int | None:
-        """FIFO: the earliest job, then stage, with a task waiting. FAIR: the one with the fewest running."""
-        while self.waiting:
-            rank, position = self.waiting[0]
-            if self.pending.get(position) and rank == self.rank(position):
+        """Within a pool the earliest job, then stage, with a task waiting. Of several pools (FAIR) the one with the fewest tasks running, then by name."""
+        if len(self.running) == 1:
+            return self.first_of(0)
+        while self.turns:
+            running, pool = self.turns[0]
+            if running == self.running[pool] and (position := self.first_of(pool)) is not None:
                 return position
-            heapq.heappop(self.waiting)
+            heapq.heappop(self.turns)
         return None
 
-    def rank(self, position: int) -> tuple[int, int, int]:
-        stage = self.model.stages[position]
-        return (self.running[position] if self.model.fair else 0, stage.job, stage.stage_id)
+    def first_of(self, pool: int) -> int | None:
+        waiting = self.waiting[pool]
+        while waiting:
+            position = waiting[0][2]
+            if self.pending.get(position):
+                return position
+            heapq.heappop(waiting)
+        return None
+
+    def burst(self) -> None:
+        """While no slot is free and all that happens is that tasks end: each slot goes to the task whose turn it is, without a round through the events.
+
+        Left to the events: the last task of a stage, slots that leave, stages with repeated attempts or copies.
+        """
+        events, pool, left, several = self.events, self.pool, self.left, len(self.running) > 1
+        position = self.next_stage()
+        while position is not None and events and self.plain[position]:
+            time, _, kind, owner, packed = events[0]
+            slot = packed % _TASK
+            if kind != _DONE or left[owner] <= 1 or not self.plain[owner] or self.removed_ms[slot] <= time:
+                return
+            if several and (position := self.after_end(pool[owner])) is None:
+                return
+            queue = self.pending[position]
+            task = queue.popleft()
+            left[owner] -= 1
+            self.last = max(self.last, time)
+            self.sequence += 1
+            heapq.heapreplace(events, (time + self.hold[position][task], _LATE + self.sequence, _DONE, position, task * _TASK + slot))
+            if not queue:
+                position = self.next_stage()
+
+    def after_end(self, pool: int) -> int | None:
+        """The plain stage that gets the slot of a task that ended in a pool, counted as running one more; None, with nothing changed, where there is none."""
+        running = self.running[pool] - 1
+        if self.turns and (running, pool) <= self.turns[0] and (position := self.first_of(pool)) is not None:
+            return position if self.plain[position] else None  # its own pool is still the one with the fewest
+        self.took(pool, -1)
+        position = self.next_stage()
+        if position is None or not self.plain[position]:
+            self.took(pool, 1)
+            return None
+        self.took(self.pool[position], 1)
+        return position
 
     def task_done(self, position: int, packed: int) -> None:
         task, slot = divmod(packed, 1 << 24)
         self.last = max(self.last, self.now)
-        self.running[position] -= 1
+        self.took(self.pool[position], -1)
         if self.removed_ms[slot] > self.now:
             self.free.append(slot)
         else:
@@ -211,8 +276,6 @@ class _Scheduler:
         if self.left[position] <= 0:
             self.push(self.now + self.model.stages[position].tail_ms, _STAGE_END, position)
             self.pending.pop(position, None)
-        elif self.model.fair:
-            self.offer(position)
 
     def stage_ended(self, position: int) -> None:
         if np.isfinite(self.stage_end[position]):
@@ -249,4 +312,4 @@ def _copies(stage: SimStage) -> dict[int, list[tuple[int, float]]]:
 
 def replay(model: ReplayModel) -> Replay:
     """Schedule the model's tasks. Deterministic; linear in tasks times the logarithm of slots."""
-    return _Scheduler(model).run()
+    return Scheduler(model).run()
