@@ -44,6 +44,9 @@ class SkewLimits:
     cut_to_quantile: float = 0.75
     slow_node_ratio: float = 1.5  # an executor's median task / the same stages' median elsewhere
     slow_node_min_tasks: int = 4
+    slow_node_alone_ratio: float = 3.0  # the same for an executor that came to one task only, while the others …
+    slow_node_peers: int = 4  # … did at least so many …
+    slow_node_alone_stages: int = 2  # … in so many stages, with another partition each time
     slow_node_min_share: float = 0.6  # of its heavy stages must be slow there: a slow node is slow every time
 
 
@@ -185,6 +188,9 @@ class DeltaLimits:
     copied_ratio: float = 10.0  # rows rewritten unchanged / rows changed
     copied_min_rows: int = 100_000
     rewrite_removable_ratio: float = 0.7  # of the rewriting tasks; a file is still opened to mark rows in it
+    vectors_fixed_ms: int = (
+        1_500  # what marking rows costs an operation by itself: more jobs, vectors written and read. Measured on Delta 4.4
+    )
     full_scan_min_files: int = 20
 
 

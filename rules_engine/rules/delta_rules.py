@@ -154,22 +154,16 @@ def delta_rewrite_amplification(run: AppRun, limits: DeltaLimits) -> Iterator[Ob
                 continue
             stages = _rewriting(run, execution, copied)
             copied, changed = _counted_once(copied, changed, stages)
-            share = limits.rewrite_removable_ratio * copied / (copied + changed)
+            spent_ms = sum(s.total_ms for s in stages)
+            own_ms = min(limits.vectors_fixed_ms * run.slots_max, spent_ms)
+            share = limits.rewrite_removable_ratio * copied / (copied + changed) * (1 - own_ms / max(spent_ms, 1))
             yield Observation(
                 code="delta-rewrite-amplification",
                 where=Where(sql_id=execution.sql_id, node_id=node.node_id, sql_description=execution.description or None),
                 evidence=(
                     Evidence(metric="rows rewritten unchanged", value=copied, limit=limits.copied_min_rows, unit="count"),
                     Evidence(metric="rows changed", value=changed, limit=None, unit="count"),
-                    *(
-                        (
-                            Evidence(
-                                metric="time of the tasks that rewrote them", value=sum(s.total_ms for s in stages), limit=None, unit="ms"
-                            ),
-                        )
-                        if stages
-                        else ()
-                    ),
+                    *((Evidence(metric="time of the tasks that rewrote them", value=spent_ms, limit=None, unit="ms"),) if stages else ()),
                 ),
                 remedy=RemoveShare(stages=tuple(s.ref for s in stages), of="compute", ratio=round(share, 3)) if stages else None,
                 severity_floor=Severity.MEDIUM,

@@ -10,7 +10,7 @@ from spark_copilot.rules_engine.limits import FailureLimits
 from spark_copilot.rules_engine.profile import where_of
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf
-from spark_copilot.rules_engine.rules.memory_rules import memory_cause
+from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, retried
 
 _NOT_THE_TASKS_FAULT = (
     "ExecutorLostFailure",
@@ -21,11 +21,6 @@ _NOT_THE_TASKS_FAULT = (
     "was preempted",
     "SparkContext was shut down",
 )
-
-
-def _reason(run: AppRun, row: int) -> str:
-    error = int(run.tasks.error_row[row])
-    return run.errors[error] if error != MISSING else ""
 
 
 def _first_line(text: str, width: int = 160) -> str:
@@ -55,13 +50,13 @@ def task_failures(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
     failed = [
         r
         for r in np.flatnonzero(tasks.status == FAILED).tolist()
-        if not any(w in _reason(run, r) for w in _NOT_THE_TASKS_FAULT) and memory_cause(_reason(run, r)) is None
+        if not any(w in reason_of(run, r) for w in _NOT_THE_TASKS_FAULT) and memory_cause(reason_of(run, r)) is None
     ]
     if len(failed) < limits.min_failed_tasks:
         return
     by_reason: dict[str, list[int]] = {}
     for row in failed:
-        by_reason.setdefault(_first_line(_reason(run, row)).split(":")[0], []).append(row)
+        by_reason.setdefault(_first_line(reason_of(run, row)).split(":")[0], []).append(row)
     ratio = len(failed) / max(len(tasks), 1)
     stages = sorted({int(tasks.stage_row[r]) for r in failed}, key=lambda s: -sum(int(tasks.stage_row[r]) == s for r in failed))
     commonest = max(by_reason.values(), key=len)
@@ -77,10 +72,10 @@ def task_failures(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
         ),
         remedy=RemoveShare(stages=tuple(run.stages.ref(s) for s in stages), of="failed", ratio=1.0),
         severity_floor=Severity.MEDIUM if ratio >= limits.severe_ratio else Severity.LOW,
-        changes=code("failure", f"most often: {_first_line(_reason(run, commonest[0]))}", "stop when no attempt fails"),
+        changes=code("failure", f"most often: {_first_line(reason_of(run, commonest[0]))}", "stop when no attempt fails"),
         occurrences=len(stages),
         also=tuple(int(run.stages.stage_id[s]) for s in stages[1:]),
-        cause=_first_line(_reason(run, commonest[0])),
+        cause=_first_line(reason_of(run, commonest[0])),
     )
 
 
@@ -93,7 +88,7 @@ def stage_retries(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
     Blind spot: retries that a driver program makes by itself are new jobs and do not count.
     """
     del limits
-    again = [row for row in range(len(run.stages)) if int(run.stages.attempt[row]) > 0 and len(run.task_rows(row))]
+    again = retried(run)
     if not again:
         return
     spent = sum(int(run.tasks.duration_ms[run.task_rows(row)].sum()) for row in again)
@@ -107,26 +102,19 @@ def stage_retries(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
         ),
         remedy=SkipStages(stages=tuple(run.stages.ref(row) for row in again)),
         severity_floor=Severity.MEDIUM,
-        changes=conf(run, "spark.decommission.enabled", "true", "move blocks away before a node leaves", stop)
+        changes=code(
+            "memory",
+            "give the executors the memory that out-of-memory asks for: their shuffle files went with them, nothing else was wrong",
+            stop,
+        )
+        if deaths(run).only_memory
+        else conf(run, "spark.decommission.enabled", "true", "move blocks away before a node leaves", stop)
         + conf(run, "spark.storage.decommission.shuffleBlocks.enabled", "true", "shuffle files among them", stop),
         occurrences=len(again),
         also=tuple(int(run.stages.stage_id[row]) for row in again),
     )
 
 
-_ORDERLY = (
-    "idle",
-    "decommission",
-    "scale",
-    "requested",
-    "dynamic allocation",
-    "driver commanded",
-    "killed by driver",
-    "finished state removed",
-    "command exited with code 0",
-    "shutdown",
-    "stopped",
-)
 _TAKEN = ("preempt", "spot", "spark.kubernetes.executor.deleted", "node is being")
 
 
@@ -139,17 +127,8 @@ def executor_lost(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
     Blind spot: the reason text is the cluster manager's and often short; executors that dynamic allocation gave back do not count.
     """
     del limits
-    died = [r for r in np.flatnonzero(run.tasks.status == FAILED).tolist() if "ExecutorLost" in _reason(run, r)]
-    owners = {int(run.tasks.executor_row[r]) for r in died}
-    lost = []
-    for row, (when, reason, driver) in enumerate(
-        zip(run.executors.removed_ms.tolist(), run.executors.removed_reason, run.executors.is_driver.tolist(), strict=True)
-    ):
-        if when == MISSING or driver or (when >= run.ended_ms - 500 and run.complete and row not in owners):
-            continue  # one that goes in the last moments without taking a task along is sent home
-        if any(w in (reason or "").lower() for w in _ORDERLY) or memory_cause(reason) is not None:
-            continue
-        lost.append(row)
+    found = deaths(run)
+    lost, died = found.otherwise, found.tasks
     if not lost:
         return
     reason = run.executors.removed_reason[lost[0]] or "no reason given"
@@ -197,6 +176,8 @@ def job_failed(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
     reason = run.jobs.failure[row] or ""
     stages = [r for r in range(len(run.stages)) if run.stages.failed[r] and int(run.stages.job_row[r]) == row]
     detail = _first_line((run.stages.failure_reason[stages[0]] or reason) if stages else reason)
+    if "FetchFailed" in detail and deaths(run).only_memory:
+        detail = f"executors died for want of memory (out-of-memory) and took their shuffle files along; it ended with {detail}"
     spent = sum(int(run.jobs.completed_ms[i] - run.jobs.submitted_ms[i]) for i in bad if run.jobs.completed_ms[i] != MISSING)
     where = where_of(run, stages[0]) if stages else Where(call_site=run.jobs.name[row] or None)
     yield Observation(

@@ -6,11 +6,12 @@ import numpy as np
 
 from spark_copilot.rules_engine.errors import MissingFact
 from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun, RddInfo
-from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Severity, Where
+from spark_copilot.rules_engine.findings import Change, Evidence, Observation, Remedy, RemoveShare, Severity, SkipStages, Where
 from spark_copilot.rules_engine.limits import MemoryLimits
 from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
+from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, retried
 from spark_copilot.rules_engine.units import parse_bytes, spark_size
 
 
@@ -86,6 +87,8 @@ def gc_pressure(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     What to do: more heap per core, fewer cores an executor, fewer and smaller objects (native functions and DataFrames instead of RDDs and collect_list), no cache that fills the heap.
     Blind spot: tasks that run side by side each count the same pause; it is counted once here. A single long pause at the start is not a trend.
     """
+    if any(memory_cause(reason_of(run, row)) == "heap" for row in np.flatnonzero(run.tasks.status == FAILED).tolist()):
+        return  # out-of-memory says it already: a heap that is full is collected over and over before it fails
     slow, gc_wall = [], 0.0
     for stage in profile(run).stages:
         gc, busy = int(stage.column("gc_ms").sum()), int(stage.column("run_ms").sum())
@@ -122,28 +125,6 @@ def gc_pressure(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     )
 
 
-_HEAP_WORDS = ("OutOfMemoryError", "Java heap space", "GC overhead limit exceeded", "SparkOutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY")
-_KILL_WORDS = (
-    "exceeding memory limits",
-    "exceeding physical memory limits",
-    "exit code: 137",
-    "exit code 137",
-    "exit status: 137",
-    "OOMKilled",
-    "Container killed by YARN",
-)
-_PREEMPTED = ("preempt", "spot", "decommission")
-
-
-def memory_cause(text: str | None) -> str | None:
-    """ "heap", "container" or None for a failure or removal reason."""
-    if not text or any(w in text.lower() for w in _PREEMPTED):
-        return None
-    if any(w in text for w in _KILL_WORDS):
-        return "container"
-    return "heap" if any(w in text for w in _HEAP_WORDS) else None
-
-
 @rule("out-of-memory", family="memory", limits=MemoryLimits, title="Tasks or executors died for want of memory")
 def out_of_memory(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     """A task met a Java heap error, or a container was killed for exceeding its memory.
@@ -155,8 +136,7 @@ def out_of_memory(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     del limits
     kinds: dict[str, list[str]] = {"heap": [], "container": []}
     for row in np.flatnonzero(run.tasks.status == FAILED).tolist():
-        error = int(run.tasks.error_row[row])
-        cause = memory_cause(run.errors[error] if error != MISSING else None)
+        cause = memory_cause(reason_of(run, row))
         if cause:
             kinds[cause].append(run.stages.ref(int(run.tasks.stage_row[row])))
     for reason in (*run.executors.removed_reason, *run.jobs.failure, *run.stages.failure_reason):
@@ -178,11 +158,19 @@ def out_of_memory(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
                 Evidence(metric="tasks and executors lost", value=len(places), limit=1, unit="count"),
                 Evidence(metric="heap", value=heap_bytes(run), limit=None, unit="bytes"),
             ),
-            remedy=RemoveShare(stages=stages, of="failed", ratio=1.0) if stages else None,
+            remedy=_without_deaths(run, stages),
             severity_floor=Severity.HIGH,
             changes=_more_memory(run, kind),
             cause="Java heap" if kind == "heap" else "container killed",
         )
+
+
+def _without_deaths(run: AppRun, stages: tuple[str, ...]) -> Remedy | None:
+    """Where executors died of it and of nothing else, what was done again for the shuffle files they took along; else the attempts that failed."""
+    again = retried(run) if deaths(run).only_memory else []
+    if again:
+        return SkipStages(stages=tuple(run.stages.ref(row) for row in again))
+    return RemoveShare(stages=stages, of="failed", ratio=1.0) if stages else None
 
 
 def _more_memory(run: AppRun, kind: str) -> tuple[Change, ...]:

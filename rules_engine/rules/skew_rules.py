@@ -195,12 +195,18 @@ def slow_node(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     if len(run.executors) < 2 or not len(tasks):
         return
     worse: dict[int, list[tuple[float, int, float]]] = {}
+    alone: dict[int, set[int]] = {}
     for stage in profile(run).stages:
         owner = tasks.executor_row[stage.rows]
         for executor in np.unique(owner).tolist():
             own = owner == executor
-            if own.sum() < 2 or (~own).sum() < 2:
+            if (~own).sum() < 2:
                 continue
+            if own.sum() == 1:
+                # So slow that the others did all the rest: once it may be the partition, with another partition each time it is the node.
+                if (~own).sum() < limits.slow_node_peers or stage.ms[own][0] < limits.slow_node_alone_ratio * np.median(stage.ms[~own]):
+                    continue
+                alone.setdefault(executor, set()).add(int(tasks.index[stage.rows[own][0]]))
             ratio = float(np.median(stage.ms[own])) / max(float(np.median(stage.ms[~own])), 1.0)
             data = float(stage.read_records[own].mean() + 1) / float(stage.read_records[~own].mean() + 1)
             lost = float(stage.ms[own].sum()) * (1 - 1 / ratio) if ratio > 1 else 0.0
@@ -208,7 +214,9 @@ def slow_node(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     for executor, seen in sorted(worse.items()):
         slow = [s for s in seen if s[0] >= limits.slow_node_ratio]
         ran = sum(count for _, count, _ in seen)
-        if ran < limits.slow_node_min_tasks or len(slow) < limits.slow_node_min_share * len(seen):
+        if ran < limits.slow_node_min_tasks and len(alone.get(executor, ())) < limits.slow_node_alone_stages:
+            continue
+        if len(slow) < limits.slow_node_min_share * len(seen):
             continue
         if sum(lost for *_, lost in slow) < max(limits.min_wall_ratio * run.wall_ms, limits.min_tail_ms):
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 from spark_copilot.workloads.laboratory.catalog import OLDER, SCENARIOS
 from spark_copilot.workloads.laboratory.scenario import Scenario
 from spark_copilot.workloads.laboratory.size_jobs import SIZES
+from spark_copilot.workloads.laboratory.standalone import cluster
 
 RUNNABLE = {**SCENARIOS, **SIZES}
 """The laboratory's runs, and those of the what-if benchmark, which run only when they are named or asked for with --sizes."""
@@ -41,15 +42,16 @@ def child(scenario: Scenario, logs: Path, data: Path) -> None:
     }
     base |= {"spark.sql.warehouse.dir": str(data / "warehouse"), "spark.eventLog.enabled": "true", "spark.eventLog.dir": logs.as_uri()}
     base |= {"spark.eventLog.rolling.enabled": "false", "spark.eventLog.compress": "true", "spark.eventLog.compression.codec": "zstd"}
-    spark = start({**base, **scenario.settings}, scenario.name)
-    try:
-        scenario.job(spark, data)
-    except Exception as error:
-        if not scenario.fails:
-            raise
-        print(f"{scenario.name} ended as meant: {type(error).__name__}", file=sys.stderr)
-    finally:
-        spark.stop()  # type: ignore[attr-defined]
+    with cluster(scenario.settings["spark.master"], data) as master:
+        spark = start({**base, **scenario.settings, "spark.master": master}, scenario.name)
+        try:
+            scenario.job(spark, data)
+        except Exception as error:
+            if not scenario.fails:
+                raise
+            print(f"{scenario.name} ended as meant: {type(error).__name__}", file=sys.stderr)
+        finally:
+            spark.stop()  # type: ignore[attr-defined]
 
 
 def prepare(scenario: Scenario, data: Path) -> None:

@@ -7,6 +7,7 @@ from spark_copilot.workloads.laboratory import fifth_jobs as fifth
 from spark_copilot.workloads.laboratory import fourth_jobs as fourth
 from spark_copilot.workloads.laboratory import plan_jobs as plan
 from spark_copilot.workloads.laboratory import second_jobs as second
+from spark_copilot.workloads.laboratory import sixth_cluster, sixth_jobs
 from spark_copilot.workloads.laboratory import third_jobs as third
 from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
 from spark_copilot.workloads.laboratory.delta_jobs import DELTA
@@ -350,6 +351,182 @@ _FIFTH = (
 )
 """Labelled before the first of them was read."""
 
+_HOSTS = {
+    "spark.master": "standalone[3,1,1024]",
+    "spark.executor.memory": "768m",
+    "spark.executor.cores": "1",
+    "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+    "spark.cores.max": "3",
+}
+_COPIES = {
+    **_HOSTS,
+    "spark.speculation": "true",
+    "spark.speculation.quantile": "0.6",
+    "spark.speculation.multiplier": "1.3",
+    "spark.speculation.interval": "200ms",
+}
+_BIG = {
+    "spark.master": "local-cluster[2,1,3072]",
+    "spark.executor.memory": "3g",
+    "spark.executor.cores": "1",
+}
+_FAIR = {"spark.master": "local[4]", "spark.scheduler.mode": "FAIR"}
+
+_SIXTH = (
+    Scenario("copies-for-nothing", "fault", sixth_cluster.copies_for_nothing, ("speculation-waste",), ("straggler-tasks",), conf=_COPIES),
+    Scenario("copies-that-win", "fault", sixth_cluster.copies_that_win, ("slow-node", "straggler-tasks"), conf=_COPIES),
+    Scenario(
+        "neighbour-stands-still",
+        "fault",
+        sixth_cluster.neighbour_that_stands_still,
+        ("shuffle-fetch-wait",),
+        ("straggler-tasks", "slow-node"),
+        conf=CLUSTER,
+    ),
+    Scenario(
+        "heap-full-on-executor",
+        "fault",
+        sixth_cluster.heap_full_on_executor,
+        ("out-of-memory",),
+        ("executor-lost", "job-failed", "task-failures", "stage-retries", "data-skew", "spill", "too-few-partitions", "gc-pressure"),
+        conf={"spark.master": "local-cluster[2,1,1024]", "spark.executor.memory": "640m", "spark.executor.cores": "1"},
+        fails=True,
+    ),
+    Scenario("killed-from-outside", "fault", sixth_cluster.killed_from_outside, ("executor-lost", "out-of-memory"), conf=CLUSTER),
+    Scenario("slow-at-everything", "fault", sixth_cluster.slow_at_everything, ("slow-node",), ("python-udf",), conf=CLUSTER),
+    Scenario("held-while-training", "fault", sixth_cluster.held_while_training, ("driver-bound", "idle-executors"), conf=CLUSTER),
+    Scenario("on-and-off", "fault", sixth_cluster.on_and_off, ("allocation-churn",), ("driver-bound", "idle-executors"), conf=_COME_AND_GO),
+    Scenario(
+        "grows-with-the-load",
+        "healthy",
+        sixth_cluster.grows_with_the_load,
+        conf={**_COME_AND_GO, "spark.dynamicAllocation.executorIdleTimeout": "20s"},
+    ),
+    Scenario(
+        "waits-for-its-block",
+        "fault",
+        sixth_cluster.waits_for_its_block,
+        ("locality-wait",),
+        ("python-udf",),
+        conf={**CLUSTER, "spark.locality.wait": "6s"},
+    ),
+    Scenario("room-for-ten", "fault", sixth_cluster.room_for_ten, ("memory-overallocated",), ("recomputed-data",), conf=_BIG),
+    Scenario("pools-of-a-notebook", "healthy", sixth_cluster.pools_of_a_notebook, conf=_FAIR),
+    Scenario("one-fair-pool", "healthy", sixth_cluster.one_fair_pool, conf=_FAIR),
+    Scenario(
+        "objects-in-a-small-heap",
+        "fault",
+        sixth_jobs.objects_in_a_small_heap,
+        ("gc-pressure",),
+        ("spill", "out-of-memory", "recomputed-data"),
+        conf={
+            "spark.driver.memory": "900m",
+            "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.sql.adaptive.enabled": "false",
+        },
+    ),
+    Scenario(
+        "broadcast-by-hint",
+        "fault",
+        sixth_jobs.broadcast_by_hint,
+        ("broadcast-too-large",),
+        ("driver-bound",),
+        conf={"spark.driver.memory": "3g"},
+    ),
+    Scenario(
+        "broadcast-too-late",
+        "fault",
+        sixth_jobs.broadcast_too_late,
+        ("job-failed",),
+        ("task-failures",),
+        conf={"spark.sql.broadcastTimeout": "4"},
+        fails=True,
+    ),
+    Scenario("file-gone", "fault", sixth_jobs.file_gone, ("job-failed",), ("task-failures",), fails=True),
+    Scenario(
+        "filtered-by-time",
+        "fault",
+        sixth_jobs.filtered_by_time,
+        ("missing-partition-filter",),
+        ("small-files-read",),
+        prepare=sixth_jobs.write_by_day,
+    ),
+    Scenario("buckets-times-tasks", "fault", sixth_jobs.buckets_times_tasks, ("small-files-written",)),
+    Scenario("pandas-per-customer", "fault", sixth_jobs.pandas_per_customer, ("data-skew",), ("python-udf",)),
+    Scenario("arrays-of-all-sizes", "fault", sixth_jobs.arrays_of_all_sizes, ("data-skew",), ("row-explosion",)),
+    Scenario("rows-through-pandas", "fault", sixth_jobs.rows_through_pandas, ("python-udf",)),
+    Scenario(
+        "streams-joined-for-ever",
+        "fault",
+        sixth_jobs.streams_joined_for_ever,
+        ("state-growth",),
+        ("batch-slower-than-trigger",),
+        conf=_STREAM,
+    ),
+    Scenario(
+        "window-in-little-memory",
+        "fault",
+        sixth_jobs.window_in_little_memory,
+        ("spill",),
+        conf={"spark.memory.fraction": "0.1", "spark.sql.adaptive.enabled": "false"},
+    ),
+    Scenario(
+        "joined-in-two-thousand",
+        "fault",
+        sixth_jobs.joined_in_two_thousand,
+        ("too-many-small-tasks",),
+        ("task-overhead", "broadcast-missed"),
+        conf={**_NO_AQE, "spark.sql.shuffle.partitions": "2000"},
+    ),
+    Scenario(
+        "filtered-to-nothing",
+        "fault",
+        sixth_jobs.filtered_to_nothing_written,
+        ("small-files-written",),
+        ("too-many-small-tasks", "task-overhead"),
+    ),
+    Scenario("four-outputs", "fault", sixth_jobs.four_outputs, ("recomputed-data",), ("too-few-partitions",)),
+    Scenario(
+        "folder-by-folder",
+        "fault",
+        sixth_jobs.folder_by_folder,
+        ("driver-bound", "task-overhead", "small-files-read"),
+        prepare=sixth_jobs.write_folders,
+    ),
+    Scenario(
+        "small-after-filter", "fault", sixth_jobs.small_after_filter, ("broadcast-missed",), prepare=sixth_jobs.write_people, conf=_NO_AQE
+    ),
+    Scenario("iterated-to-the-driver", "fault", sixth_jobs.iterated_to_the_driver, ("large-driver-result", "driver-bound")),
+    Scenario(
+        "delta-after-a-stream",
+        "fault",
+        sixth_jobs.read_delta_stream,
+        ("delta-small-files",),
+        ("small-files-read", "recomputed-data", *_DELTA_OWN),
+        prepare=sixth_jobs.write_delta_stream,
+        conf=DELTA,
+    ),
+    Scenario(
+        "delta-by-the-day",
+        "fault",
+        sixth_jobs.one_day_of_delta,
+        ("delta-full-scan",),
+        ("recomputed-data", *_DELTA_OWN),
+        prepare=sixth_jobs.write_delta_events,
+        conf=DELTA,
+    ),
+    Scenario("two-large-sides", "healthy", sixth_jobs.two_large_sides),
+    Scenario("rolled-up", "healthy", sixth_jobs.rolled_up),
+    Scenario("counted-distinct", "healthy", sixth_jobs.counted_distinct),
+    Scenario("unpivoted", "healthy", sixth_jobs.unpivoted),
+    Scenario("hours-to-a-day", "healthy", sixth_jobs.hours_to_a_day, prepare=sixth_jobs.write_day_files),
+    Scenario("shop-report", "healthy", sixth_jobs.shop_report),
+    Scenario("short-and-even", "healthy", sixth_jobs.short_and_even),
+    Scenario("trained-in-rounds", "healthy", sixth_jobs.trained_in_rounds, (), ("python-udf",)),
+)
+"""Labelled before the first of them was read."""
+
 OLDER = (
     "hot-key",
     "skewed-join",
@@ -376,4 +553,4 @@ OLDER = (
 )
 """What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
 
-SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH)}
+SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *_SIXTH)}
