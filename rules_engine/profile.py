@@ -93,6 +93,13 @@ class Stage:
         slow = later & (self.ms > 2.0 * max(self.usual_ms, 1.0))
         return float((self.ms[slow] - self.usual_ms).sum()) / self.run.slots_max
 
+    @cached_property
+    def warms_up(self) -> bool:
+        """Whether each of its tasks is the first that its executor ran: classes are loaded and Python is started in them."""
+        tasks = self.run.tasks
+        first = profile(self.run).first_launch_ms[tasks.executor_row[self.rows]]
+        return bool((tasks.launch_ms[self.rows] <= first).all())
+
     def column(self, name: str) -> IntColumn:
         """A metric of the stage's tasks; raises MissingFact where the log has none."""
         return self.run.tasks.require(name)[self.rows]
@@ -188,6 +195,13 @@ class Profile:
             rows = run.task_rows(row)
             found.append(Stage(run, row, rows[ok[rows]]))
         return tuple(found)
+
+    @cached_property
+    def first_launch_ms(self) -> IntColumn:
+        """When each executor started its first task, shape (n_executors,); far in the future for one that ran none."""
+        first = np.full(len(self.run.executors), np.iinfo(np.int64).max, dtype=np.int64)
+        np.minimum.at(first, self.run.tasks.executor_row, self.run.tasks.launch_ms)
+        return first
 
     def stage(self, row: int) -> Stage:
         """Any stage, heavy or not."""

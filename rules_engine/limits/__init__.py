@@ -56,6 +56,7 @@ class PartitionLimits:
 
     min_wall_ratio: float = 0.03  # a stage that loses less is not worth a change
     min_lost_ms: int = 1_000
+    warm_up_ms: int = 2_000  # of an executor's first task: classes are loaded and Python is started, on however many cores
     min_rows: int = 100  # some dozens of rows do not become faster in more partitions
     target_bytes: int = 128 << 20  # the size Spark's own splits aim at
     tasks_per_slot: int = 3  # so that the last wave is short

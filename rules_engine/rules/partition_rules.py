@@ -89,7 +89,8 @@ def too_few_partitions(run: AppRun, limits: PartitionLimits) -> Iterator[Observa
         rows = _rows_of(stage)
         if 0 < rows < limits.min_rows:
             continue
-        lost = stage.span_ms * (1.0 - stage.declared / slots)
+        span = stage.span_ms - (limits.warm_up_ms if stage.warms_up else 0)
+        lost = span * (1.0 - stage.declared / slots)
         if lost < max(limits.min_lost_ms, limits.min_wall_ratio * run.wall_ms):
             continue
         wanted = partitions_for(run, int(stage.read_bytes.sum()), limits.target_bytes, limits.tasks_per_slot)

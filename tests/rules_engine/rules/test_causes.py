@@ -1,0 +1,110 @@
+"""One cause, several traces: what follows from a full heap says so, and a slow machine is known by what it does each time."""
+
+import numpy as np
+import pytest
+
+from spark_copilot.rules_engine.catalog import rule_of
+from spark_copilot.rules_engine.facts import FAILED, SUCCESS, AppRun
+from spark_copilot.rules_engine.findings import Observation, SkipStages
+from spark_copilot.rules_engine.limits import Limits
+from spark_copilot.rules_engine.rules.deaths import memory_cause
+from tests.builders import START, StageSpec, run_of
+
+LIMITS = Limits()
+
+
+def seen(code: str, run: AppRun) -> list[Observation]:
+    rule = rule_of(code)
+    assert rule is not None
+    return list(rule.check(run, LIMITS.of(rule.limits)))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Command exited with code 52", "heap"),
+        ("The executor with id 5 exited with exit code 52 (unexpected).", "heap"),
+        ("Container from a bad node. Exit status: 52. Diagnostics: none", "heap"),
+        ("java.lang.OutOfMemoryError: Java heap space", "heap"),
+        ("The executor with id 1 exited with exit code 137(SIGKILL, possible container OOM).", "container"),
+        ("Container killed by YARN for exceeding memory limits. 5.5 GB of 5.5 GB physical memory used.", "container"),
+        ("Command exited with code 137", None),
+        ("Command exited with code 1", None),
+        ("Command exited with code 5200", None),
+        ("exit code 137: node was preempted", None),
+        ("", None),
+    ],
+)
+def test_the_reason_of_a_death(text: str, cause: str | None) -> None:
+    assert memory_cause(text) == cause
+
+
+def _run(reason: str) -> AppRun:
+    """Executor 1 goes in the middle of the second stage, and the first runs again."""
+    lost = f"ExecutorLostFailure (executor 1 exited caused by one of the running tasks) Reason: {reason}"
+    work = StageSpec(ms=[3_000] * 8)
+    broken = StageSpec(ms=[2_000] * 4, status=[FAILED] + [SUCCESS] * 3, errors=[lost, "", "", ""], executors=[1, 0, 0, 0], n_tasks=4)
+    gone = {"removed_ms": np.array([-1, START + 9_000]), "removed_reason": (None, reason)}
+    missing = "org.apache.spark.shuffle.MetadataFetchFailedException: Missing an output location for shuffle 0"
+    return run_of(
+        work,
+        broken,
+        StageSpec(ms=[3_000] * 8, attempt=1),
+        executors=2,
+        cores=1,
+        executor_columns=gone,
+        failed_jobs={2: missing},
+        tail_ms=5_000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "memory"),
+    [pytest.param("Command exited with code 52", True, id="heap"), pytest.param("worker lost", False, id="lost for another reason")],
+)
+def test_what_runs_again_after_a_death(reason: str, memory: bool) -> None:
+    run = _run(reason)
+    (again,) = seen("stage-retries", run)
+    (failed,) = seen("job-failed", run)
+    assert bool(seen("executor-lost", run)) is not memory
+    assert ("spark.decommission.enabled" in {c.key for c in again.changes}) is not memory
+    assert ("out-of-memory" in failed.changes[0].text) is memory
+    found = seen("out-of-memory", run)
+    assert len(found) == memory
+    if memory:
+        assert isinstance(found[0].remedy, SkipStages)
+        assert found[0].remedy.stages == ("2.1",)
+
+
+def test_a_full_heap_is_not_told_twice() -> None:
+    columns = {"gc_ms": 4_000}
+    assert seen("gc-pressure", run_of(StageSpec(ms=[10_000] * 8, columns=columns)))
+    heap = ["java.lang.OutOfMemoryError: Java heap space"] + [""] * 7
+    full = run_of(StageSpec(ms=[10_000] * 8, columns=columns, status=[FAILED] + [SUCCESS] * 7, errors=heap))
+    assert seen("gc-pressure", full) == []
+    assert seen("out-of-memory", full)
+
+
+@pytest.mark.parametrize(
+    ("slow_index", "slow_ms", "found"),
+    [
+        pytest.param((0, 3), 9_000, True, id="another partition each time: the machine"),
+        pytest.param((0, 0), 9_000, False, id="the same partition each time: its content"),
+        pytest.param((0, 3), 2_000, False, id="only twice as slow"),
+    ],
+)
+def test_a_machine_that_came_to_one_task_a_stage(slow_index: tuple[int, int], slow_ms: int, found: bool) -> None:
+    stages = []
+    for slow in slow_index:
+        ms = [slow_ms if i == slow else 900 for i in range(12)]
+        stages.append(StageSpec(ms=ms, executors=[2 if i == slow else i % 2 for i in range(12)], columns={"input_records": 1_000}))
+    assert bool(seen("slow-node", run_of(*stages, executors=3, cores=1))) is found
+
+
+@pytest.mark.parametrize(
+    ("first_ms", "found"),
+    [pytest.param(2_800, False, id="classes and Python start in it"), pytest.param(6_000, True, id="longer than any warm-up")],
+)
+def test_the_first_task_of_a_run_warms_up(first_ms: int, found: bool) -> None:
+    run = run_of(StageSpec(ms=[first_ms]), StageSpec(ms=[1_000] * 8), cores=3)
+    assert bool(seen("too-few-partitions", run)) is found
