@@ -192,6 +192,9 @@ def _appended(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
 
 _TIME_TYPES = ("date", "timestamp", "timestamp_ntz")
 
+_CALENDAR = re.compile(r"(^|_)(day|date|dt|ds|year|month|week|hour|yyyy\w*)($|_)|(day|date|year|month|hour)$", re.IGNORECASE)
+"""Names of partition columns that cut a table by time."""
+
 
 @rule(
     "missing-partition-filter",
@@ -254,4 +257,5 @@ def _should_prune(scan: Scan, condition: str) -> bool:
     mentioned = set(re.findall(r"([A-Za-z_][\w$]*)#\d+", condition))
     if mentioned & set(scan.partition_columns):
         return True
-    return any(scan.read_schema.get(c) in _TIME_TYPES for c in mentioned) and not scan.partition_columns
+    by_time = not scan.partition_columns or any(_CALENDAR.search(c) for c in scan.partition_columns)
+    return by_time and any(scan.read_schema.get(c) in _TIME_TYPES for c in mentioned)

@@ -440,7 +440,7 @@ _SIXTH = (
         sixth_jobs.broadcast_too_late,
         ("job-failed",),
         ("task-failures",),
-        conf={"spark.sql.broadcastTimeout": "4"},
+        conf={**_NO_AQE, "spark.sql.broadcastTimeout": "4"},
         fails=True,
     ),
     Scenario("file-gone", "fault", sixth_jobs.file_gone, ("job-failed",), ("task-failures",), fails=True),

@@ -384,20 +384,21 @@ def test_reading_other_partitions_of_a_table_is_other_work() -> None:
     assert codes("recomputed-data", run) == []
 
 
-SCAN = "FileScan parquet [id#0L,day#1,digest#2] Batched: true, DataFilters: [], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: {filters}, PushedFilters: [], ReadSchema: struct<id:bigint,digest:string>"
+SCAN = "FileScan parquet [id#0L,at#7,{by}#1,digest#2] Batched: true, DataFilters: [], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: {filters}, PushedFilters: [], ReadSchema: {schema}"
+_SCHEMA = "struct<id:bigint,at:timestamp,digest:string>"
 
 
-def scan_plan(filters: str = "[]", condition: str = "(cast(day#1 as string) = d7)") -> Any:
-    """A filter over a scan of a table partitioned by day."""
+def scan_plan(filters: str = "[]", condition: str = "(cast(day#1 as string) = d7)", by: str = "day") -> Any:
+    """A filter over a scan of a table partitioned by day, or by another column."""
     metrics = {"number of files read": 1, "size of files read": 2, "number of output rows": 3, "number of partitions read": 4}
     scan = node(
         "Scan parquet ",
-        text=SCAN.format(filters=filters),
+        text=SCAN.format(filters=filters, by=by, schema=_SCHEMA),
         metrics=metrics,
         metadata={
             "Location": "InMemoryFileIndex(1 paths)[file:/t]",
             "Format": "Parquet",
-            "ReadSchema": "struct<id:bigint,digest:string>",
+            "ReadSchema": _SCHEMA,
             "PartitionFilters": filters,
         },
     )
@@ -411,6 +412,10 @@ def scan_plan(filters: str = "[]", condition: str = "(cast(day#1 as string) = d7
         pytest.param(scan_plan("[isnotnull(day#1), (day#1 = 7)]"), 100_000, False, id="pruned"),
         pytest.param(scan_plan(), 2_900_000, False, id="most rows are wanted"),
         pytest.param(scan_plan(condition="(digest#2 = x)"), 100_000, False, id="a filter on another column"),
+        pytest.param(scan_plan(condition="(at#7 >= 2024-01-04 00:00:00)"), 100_000, True, id="cut by day, filtered by the time of a row"),
+        pytest.param(
+            scan_plan(condition="(at#7 >= 2024-01-04 00:00:00)", by="country"), 100_000, False, id="cut by country, filtered by time"
+        ),
     ],
 )
 def test_missing_partition_filter(plan: Any, kept: int, found: bool) -> None:
