@@ -22,6 +22,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "unsplittable-input": ("too-few-partitions", "oversized-partitions", "straggler-tasks", "data-skew"),
     "cartesian-or-nested-loop-join": ("row-explosion", "too-few-partitions", "data-skew", "straggler-tasks", "broadcast-missed"),
     "row-explosion": ("data-skew", "straggler-tasks", "spill", "broadcast-missed", "too-few-partitions"),
+    "row-explosion: explode": ("spill", "broadcast-missed"),
     "data-skew": ("straggler-tasks", "spill", "oversized-partitions", "gc-pressure"),
     "slow-node": ("straggler-tasks",),
     "locality-wait": ("straggler-tasks", "too-few-partitions"),
@@ -32,7 +33,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "task-failures": ("straggler-tasks",),
     "oversized-partitions": ("spill", "too-few-partitions"),
 }
-"""Code -> codes that say less about the same stages: where both stand, only the first is kept."""
+"""Code, or code and cause -> codes that say less about the same stages: where both stand, only the first is kept."""
 
 EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "executor-lost": ("allocation-churn",),
@@ -42,6 +43,7 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "large-driver-result": ("driver-bound",),
     "broadcast-too-large": ("driver-bound", "large-driver-result"),
     "batch-slower-than-trigger": ("driver-bound",),
+    "state-growth": ("gc-pressure",),
 }
 """The same for findings that speak of the whole run."""
 
@@ -77,7 +79,8 @@ def _unexplained(observed: Sequence[Observation]) -> list[Observation]:
     for seen in observed:
         stages = _stages(seen)
         better = any(
-            (seen.code in EXPLAINS.get(other.code, ()) and stages & _stages(other)) or seen.code in EXPLAINS_RUN.get(other.code, ())
+            (seen.code in EXPLAINS.get(f"{other.code}: {other.cause}", EXPLAINS.get(other.code, ())) and stages & _stages(other))
+            or seen.code in EXPLAINS_RUN.get(other.code, ())
             for other in observed
         )
         if not better:

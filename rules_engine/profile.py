@@ -114,9 +114,16 @@ class Stage:
         """Rows each task took in."""
         return self.run.tasks.read_records[self.rows]
 
+    @cached_property
+    def made_records(self) -> IntColumn:
+        """Rows each task put out, to a shuffle or a table: an explode or a join may make most of them in one task that took in no more than others."""
+        tasks = self.run.tasks
+        known = [c for c in (tasks.shuffle_write_records, tasks.output_records) if c is not None]
+        return np.sum([c[self.rows] for c in known], axis=0, dtype=np.int64) if known else np.zeros(self.n, dtype=np.int64)
+
     def data_ratio(self) -> float:
-        """The slowest task's rows or bytes, whichever stands out more, over its median peer's; 1.0 where nothing was read."""
-        return max(self._ratio(self.read_bytes), self._ratio(self.read_records))
+        """The slowest task's rows or bytes, taken in or put out, whichever stands out most, over its median peer's; 1.0 where there were none."""
+        return max(self._ratio(self.read_bytes), self._ratio(self.read_records), self._ratio(self.made_records))
 
     def _ratio(self, values: IntColumn) -> float:
         mine = float(values[self.slowest])

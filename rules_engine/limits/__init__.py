@@ -87,6 +87,11 @@ class MemoryLimits:
     spill_min_bytes: int = 16 << 20  # a few MiB spill costs nothing one can measure
     spill_data_ratio: float = 0.10  # disk spill / (input + shuffle) of the stage
     spill_min_wall_ratio: float = 0.03
+    spill_plain_bytes: int = (
+        100 << 20
+    )  # from here on spill is named even where it seems to cost little: the file cache hides it until the data grows …
+    spill_plain_ratio: float = 0.25  # … where it is so much of the stage's data …
+    spill_plain_wall: float = 0.2  # … and the stage so much of the run
     spill_bytes_per_ms: int = 90_000  # 90 MB/s on a slot: serialise, write, read, merge
     gc_run_ratio: float = 0.10  # of a stage's run time
     gc_wall_ratio: float = 0.05  # and of the wall clock, pauses shared by the tasks that ran beside counted once
@@ -109,6 +114,10 @@ class PlanLimits:
     )
     udf_measured_ratio: float = 0.5  # of the time measured in Python workers: the native expression costs something too
     rdd_row_max_ms: float = 0.5  # a row that takes longer in Python is waiting or heavy work, not the price of leaving the JVM
+    batch_rows_per_s: int = (
+        20_000  # of Python time; a function that works on whole batches does a million, one that takes rows out of them far fewer
+    )
+    batch_min_ms: int = 10_000
     udf_min_rows: int = 10_000  # below, the time is the starting of Python workers
     pairs_min: int = 10_000_000  # rows left x rows right of a join without keys
     loop_removable_ratio: float = 0.9

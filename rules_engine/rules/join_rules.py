@@ -13,6 +13,9 @@ from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
 from spark_copilot.rules_engine.rules.operators import at, refs, stages_near, worth
 
+EXPLODE = "explode"
+"""The cause of a row explosion that no join made."""
+
 _LOOPS = ("CartesianProduct", "BroadcastNestedLoopJoin")
 
 
@@ -285,5 +288,12 @@ def row_explosion(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                     "deduplicate",
                     "make the join key unique on one side before the join: deduplicate, aggregate, or add the missing key column",
                     "stop when rows out are about rows in",
+                )
+                if joins
+                else code(
+                    "explode-late",
+                    "explode later or less: filter and aggregate inside the array (filter, aggregate, transform) before its elements become rows",
+                    "leave it where every element is wanted as a row",
                 ),
+                cause=None if joins else EXPLODE,
             )

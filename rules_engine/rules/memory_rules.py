@@ -27,7 +27,7 @@ def spill(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
 
     Why it costs: every spilled byte is serialised, written, read and merged once more.
     What to do: more and smaller partitions where data is even; fewer cores an executor or more memory where one group is large; never a fraction below the default.
-    Blind spot: spill of a few MB and spill that takes no measurable time are left alone; spill in one hot partition belongs to data-skew.
+    Blind spot: spill of a few MB is left alone, and so is spill that takes no measurable time unless it is most of a stage that weighs; spill in one hot partition belongs to data-skew.
     """
     for stage in profile(run).stages:
         disk = int(stage.column("disk_spilled_bytes").sum())
@@ -35,7 +35,13 @@ def spill(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
         if disk < limits.spill_min_bytes or disk < limits.spill_data_ratio * max(moved, 1):
             continue
         cost = disk / limits.spill_bytes_per_ms / min(run.slots_max, stage.n)
-        if cost < limits.spill_min_wall_ratio * run.wall_ms / 2:
+        cheap = cost < limits.spill_min_wall_ratio * run.wall_ms / 2
+        plain = (
+            disk >= limits.spill_plain_bytes
+            and disk >= limits.spill_plain_ratio * moved
+            and stage.span_ms >= limits.spill_plain_wall * run.wall_ms
+        )
+        if cheap and not plain:
             continue
         yield Observation(
             code="spill",
@@ -47,6 +53,8 @@ def spill(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
                 Evidence(metric="tasks", value=stage.n, limit=None, unit="count"),
             ),
             remedy=RemoveShare(stages=(stage.ref,), of="spill", ratio=1.0),
+            severity_floor=Severity.LOW,
+            severity_cap=Severity.LOW if cheap else None,
             changes=_room(run, stage),
         )
 

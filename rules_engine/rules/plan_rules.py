@@ -71,6 +71,7 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                     to="pyspark.sql.functions, or @pandas_udf",
                 ),
             )
+    yield from _rows_of_batches(run, limits)
     for stage in profile(run).stages:
         rdds = run.stages.rdds[stage.row]
         if stage.row in seen or stage.sql is not None or not any(r.name in _ROW_RDD for r in rdds):
@@ -96,6 +97,47 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             ),
             cause="an RDD stage that runs Python functions",
         )
+
+
+_BATCHES = ("MapInPandas", "MapInArrow", "ArrowEvalPython")
+
+
+def _rows_of_batches(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
+    """Functions over Arrow batches that are as slow as functions over rows. Models and other heavy work look the same, so no time is promised."""
+    for execution in profile(run).executions():
+        graph = graph_of(execution.plan)
+        for node in graph:
+            if node.name not in _BATCHES or _ROW_EVALUATION.search(node.plan.text):
+                continue
+            rows = metric(execution, node.plan, "number of output rows") or 0
+            spent = metric(execution, node.plan, "time to execute Python code") or 0
+            stages = stages_near(run, graph, node)
+            if rows < limits.udf_min_rows or spent < limits.batch_min_ms or 1_000 * rows > limits.batch_rows_per_s * spent:
+                continue
+            if not worth(run, stages, limits.min_wall_ratio):
+                continue
+            yield Observation(
+                code="python-udf",
+                where=at(stages, execution, node),
+                evidence=(
+                    Evidence(
+                        metric="rows a second of Python time",
+                        value=round(1_000 * rows / spent),
+                        limit=limits.batch_rows_per_s,
+                        unit="count",
+                    ),
+                    Evidence(metric="rows through Python", value=rows, limit=limits.udf_min_rows, unit="count"),
+                    Evidence(metric="measured in Python code", value=spent, limit=limits.batch_min_ms, unit="ms"),
+                ),
+                severity_floor=Severity.LOW,
+                severity_cap=Severity.LOW,
+                changes=code(
+                    "whole-batches",
+                    "work on whole columns of the batch (no iterrows, apply or loop over rows), or use Spark's own functions",
+                    "leave it where each row needs a model or other heavy work",
+                ),
+                cause="a function over batches that is as slow as one over rows",
+            )
 
 
 def _function(plan: PlanNode) -> str:

@@ -29,7 +29,8 @@ def _tailed(run: AppRun, limits: SkewLimits, min_tasks: int) -> Iterator[Stage]:
 
 def _by_data(stage: Stage, limits: SkewLimits) -> bool:
     """Whether the slowest task's rows or bytes explain its time."""
-    enough = int(stage.read_records[stage.slowest]) >= limits.min_rows or int(stage.read_bytes[stage.slowest]) >= limits.min_bytes
+    rows = max(int(stage.read_records[stage.slowest]), int(stage.made_records[stage.slowest]))
+    enough = rows >= limits.min_rows or int(stage.read_bytes[stage.slowest]) >= limits.min_bytes
     ratio = stage.data_ratio()
     explained = ratio >= limits.explained_ratio * stage.tail_ratio or ratio >= limits.plain_ratio
     return enough and ratio >= limits.data_ratio and explained
@@ -37,7 +38,8 @@ def _by_data(stage: Stage, limits: SkewLimits) -> bool:
 
 @rule("data-skew", family="skew", limits=SkewLimits, title="One task has far more data than the others")
 def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
-    """A stage ends when its slowest task ends; here that task read several times the rows or bytes of its median peer, so a hot key fills one partition.
+    """A stage ends when its slowest task ends; here that task took in or put out several times the rows or bytes of its median peer: a hot key fills one partition, or
+    long arrays and repeated keys multiply in it.
 
     Why it costs: the other cores finish early and stand idle while one task works through the hot partition; it is also the task that spills or runs out of memory.
     What to do: for joins let adaptive execution split the partition (it needs AQE and its skew join on); for aggregations and repartitions spread the hot key with a
@@ -50,7 +52,7 @@ def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
             continue
         total = int(stage.read_bytes.sum())
         wanted = max(partitions_for(run, total, 128 << 20, 2), stage.n)
-        rows = stage.read_records
+        rows = stage.read_records if stage.read_records.any() else stage.made_records
         yield Observation(
             code="data-skew",
             where=stage.where,

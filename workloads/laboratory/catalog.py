@@ -454,7 +454,7 @@ _SIXTH = (
     ),
     Scenario("buckets-times-tasks", "fault", sixth_jobs.buckets_times_tasks, ("small-files-written",)),
     Scenario("pandas-per-customer", "fault", sixth_jobs.pandas_per_customer, ("data-skew",), ("python-udf",)),
-    Scenario("arrays-of-all-sizes", "fault", sixth_jobs.arrays_of_all_sizes, ("data-skew",), ("row-explosion",)),
+    Scenario("arrays-of-all-sizes", "fault", sixth_jobs.arrays_of_all_sizes, ("data-skew", "straggler-tasks"), ("row-explosion",)),
     Scenario("rows-through-pandas", "fault", sixth_jobs.rows_through_pandas, ("python-udf",)),
     Scenario(
         "streams-joined-for-ever",
@@ -469,6 +469,7 @@ _SIXTH = (
         "fault",
         sixth_jobs.window_in_little_memory,
         ("spill",),
+        ("SG515",),
         conf={"spark.memory.fraction": "0.1", "spark.sql.adaptive.enabled": "false"},
     ),
     Scenario(
