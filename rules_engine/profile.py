@@ -14,6 +14,10 @@ MIN_STAGE_RATIO: Final = 0.01
 """Stages whose tasks hold less than this share of the wall clock (and less than a second) cannot be worth a change."""
 
 
+SLOW_TASK_MS: Final = 1_000
+"""A task that is slower than its peers by less is one of many that scatter."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One stage attempt with the task attempts that succeeded. Times in milliseconds."""
@@ -86,11 +90,14 @@ class Stage:
 
     @cached_property
     def held_up_ms(self) -> float:
-        """What slow tasks (over twice their peers) took beyond their peers, spread over the slots; first-wave tasks do not count, they pay for warm-up."""
+        """What slow tasks took beyond their peers, spread over the slots: those over twice their peers and by `SLOW_TASK_MS`.
+
+        First-wave tasks do not count, they pay for warm-up.
+        """
         launched = np.argsort(self.run.tasks.launch_ms[self.rows], kind="stable")
         later = np.ones(self.n, dtype=np.bool_)
         later[launched[: self.run.slots_max]] = False
-        slow = later & (self.ms > 2.0 * max(self.usual_ms, 1.0))
+        slow = later & (self.ms > np.maximum(2.0 * self.usual_ms, self.usual_ms + SLOW_TASK_MS))
         return float((self.ms[slow] - self.usual_ms).sum()) / self.run.slots_max
 
     @cached_property

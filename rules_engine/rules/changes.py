@@ -2,13 +2,20 @@
 
 from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Change
+from spark_copilot.rules_engine.gate.keys import catalog
+from spark_copilot.rules_engine.gate.target import SparkVersion
 from spark_copilot.rules_engine.partitioning import shuffle_partitions
 
 
+def _default(run: AppRun, key: str) -> str:
+    entry = catalog().entry(key)
+    return "" if entry is None else entry.default(SparkVersion.parse(run.app.spark_version)) or ""
+
+
 def conf(run: AppRun, key: str, to: str, text: str, stop: str) -> tuple[Change, ...]:
-    """Set one key; () when the run already had it so."""
+    """Set one key; () when the run already had it so, said or by the default of its Spark version."""
     current = run.conf(key)
-    if current is not None and current.strip().lower() == to.strip().lower():
+    if (_default(run, key) if current is None else current).strip().lower() == to.strip().lower():
         return ()
     return (Change(kind="conf", key=key, from_=current, to=to, text=text, stop_condition=stop),)
 

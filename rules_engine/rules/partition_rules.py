@@ -176,10 +176,15 @@ def too_many_small_tasks(run: AppRun, limits: PartitionLimits) -> Iterator[Obser
     worst = max(small, key=lambda s: s.total_ms)
     wanted = partitions_for(run, int(worst.read_bytes.sum()), limits.target_bytes, limits.tasks_per_slot)
     stop = "stop when the median task takes a few hundred milliseconds"
-    changes = conf(run, "spark.sql.adaptive.enabled", "true", "adaptive execution merges small shuffle partitions by itself", stop)
-    setting = run.conf("spark.sql.shuffle.partitions", "200") or "200"
-    if (count := parse_count(setting)) is not None and count > wanted:
-        changes += conf(run, "spark.sql.shuffle.partitions", str(wanted), f"{worst.n:,} tasks of {np.median(worst.ms):.0f} ms each", stop)
+    shuffled = int((worst.column("shuffle_read_local_bytes") + worst.column("shuffle_read_remote_bytes")).sum())
+    changes: tuple[Change, ...] = ()
+    if shuffled:  # nothing else is cut by these settings
+        changes += conf(run, "spark.sql.adaptive.enabled", "true", "adaptive execution merges small shuffle partitions by itself", stop)
+        setting = run.conf("spark.sql.shuffle.partitions", "200") or "200"
+        if (count := parse_count(setting)) is not None and count > wanted:
+            changes += conf(
+                run, "spark.sql.shuffle.partitions", str(wanted), f"{worst.n:,} tasks of {np.median(worst.ms):.0f} ms each", stop
+            )
     changes += code(
         "coalesce",
         f"call coalesce({wanted}) before this step, or repartition to {wanted} instead of {worst.n}",
