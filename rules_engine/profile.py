@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from spark_copilot.rules_engine.facts import MISSING, SUCCESS, AppRun, IntColumn, PlanNode, SqlExecution
+from spark_copilot.rules_engine.facts import MISSING, SUCCESS, AppRun, BoolColumn, IntColumn, PlanNode, SqlExecution
 from spark_copilot.rules_engine.findings import Where
 
 MIN_STAGE_RATIO: Final = 0.01
@@ -82,22 +82,24 @@ class Stage:
         return float(self.ms[self.slowest]) / max(self.usual_ms, 1.0)
 
     @cached_property
+    def _slow(self) -> BoolColumn:
+        """Tasks that took over twice as long as their peers, and longer by `SLOW_TASK_MS`."""
+        return self.ms > max(2.0 * self.usual_ms, self.usual_ms + SLOW_TASK_MS)
+
+    @cached_property
     def left_behind_ms(self) -> int:
-        """From the end of the last task that took no longer than twice its peers to the end of the stage: what the slow ones made it wait."""
+        """From the end of the last task that was not slow to the end of the stage: what the slow ones made it wait."""
         ends = self.run.tasks.finish_ms[self.rows]
-        usual = self.ms <= 2.0 * max(self.usual_ms, 1.0)
+        usual = ~self._slow
         return int(ends.max() - ends[usual].max()) if usual.any() else 0
 
     @cached_property
     def held_up_ms(self) -> float:
-        """What slow tasks took beyond their peers, spread over the slots: those over twice their peers and by `SLOW_TASK_MS`.
-
-        First-wave tasks do not count, they pay for warm-up.
-        """
+        """What slow tasks took beyond their peers, spread over the slots; first-wave tasks do not count, they pay for warm-up."""
         launched = np.argsort(self.run.tasks.launch_ms[self.rows], kind="stable")
         later = np.ones(self.n, dtype=np.bool_)
         later[launched[: self.run.slots_max]] = False
-        slow = later & (self.ms > np.maximum(2.0 * self.usual_ms, self.usual_ms + SLOW_TASK_MS))
+        slow = later & self._slow
         return float((self.ms[slow] - self.usual_ms).sum()) / self.run.slots_max
 
     @cached_property

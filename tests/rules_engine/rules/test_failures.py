@@ -1,0 +1,99 @@
+"""Failures, lost and idle executors, the driver alone: each named where it is so and not beside it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS
+from tests.builders import START, StageSpec, run_of
+from tests.rules_engine.rules.seen import EVEN, codes
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        pytest.param("java.lang.OutOfMemoryError: Java heap space\n\tat x", "out-of-memory", id="heap"),
+        pytest.param(
+            "ExecutorLostFailure (executor 1 exited caused by one of the running tasks) Container killed by YARN for exceeding memory limits",
+            "out-of-memory",
+            id="container",
+        ),
+        pytest.param("ValueError: bad record", "task-failures", id="the task's own error"),
+        pytest.param("FetchFailed(BlockManagerId(1, host), shuffleId=0)", None, id="lost shuffle files"),
+        pytest.param(
+            "ExecutorLostFailure (executor 2 exited unrelated to the running tasks) Reason: node was preempted", None, id="preempted"
+        ),
+    ],
+)
+def test_failures_are_told_apart(reason: str, code: str | None) -> None:
+    run = run_of(StageSpec(ms=[2_000] * 8, status=[FAILED] + [SUCCESS] * 7, errors=[reason] + [""] * 7))
+    assert codes("out-of-memory", run) == (["out-of-memory"] if code == "out-of-memory" else [])
+    assert codes("task-failures", run) == (["task-failures"] if code == "task-failures" else [])
+
+
+def test_killed_attempts_are_not_failures() -> None:
+    run = run_of(StageSpec(ms=[2_000] * 8, status=[KILLED] + [SUCCESS] * 7, errors=["another attempt succeeded"] + [""] * 7))
+    assert codes("task-failures", run) == []
+
+
+@pytest.mark.parametrize(
+    ("gap", "tail", "found"),
+    [(6_000, 0, True), (0, 6_000, True), (500, 500, False)],
+    ids=["between jobs", "after the last", "short pauses"],
+)
+def test_driver_bound(gap: int, tail: int, found: bool) -> None:
+    run = run_of(StageSpec(ms=[5_000] * 4), StageSpec(ms=[5_000] * 4, gap_ms=gap), tail_ms=tail)
+    assert (codes("driver-bound", run) == ["driver-bound"]) is found
+
+
+def test_start_up_is_not_driver_bound() -> None:
+    assert codes("driver-bound", run_of(StageSpec(ms=[5_000] * 4), startup_ms=30_000)) == []
+
+
+@pytest.mark.parametrize(
+    ("executors", "found"), [(4, True), (None, False)], ids=["four executors, one at work", "local mode gives nothing back"]
+)
+def test_idle_executors(executors: int | None, found: bool) -> None:
+    run = run_of(StageSpec(ms=[30_000], columns={"input_records": 10_000}), executors=executors)
+    assert (codes("idle-executors", run) == ["idle-executors"]) is found
+
+
+def test_allocation_churn_and_loss_are_told_apart() -> None:
+    n = 9
+    life = {
+        "executor_id": tuple(str(i) for i in range(n)), "host": ("h",) * n, "cores": np.ones(n, dtype=np.int64),
+        "added_ms": np.array([START + 4_000 * (i // 3) for i in range(n)]), "removed_ms": np.array([START + 4_000 * (i // 3) + 3_000 for i in range(n)]),
+    }  # fmt: skip
+    others: dict[str, Any] = {name: ({},) * n for name in ("log_urls", "attributes", "resources", "peaks")} | {"host_port": ("",) * n}
+    others |= {
+        name: np.zeros(n, dtype=np.int64) for name in ("max_memory_bytes", "max_on_heap_bytes", "max_off_heap_bytes", "resource_profile")
+    }
+    others |= {"excluded": np.zeros(n, dtype=np.bool_)}
+    work = StageSpec(ms=[10_000] * 6)
+    for reason, churn, lost in (
+        ("Executor killed by driver.", ["allocation-churn"], []),
+        ("Executor heartbeat timed out after 130000 ms", [], ["executor-lost"]),
+    ):
+        run = run_of(work, executors=3, cores=1, executor_columns={**life, **others, "removed_reason": (reason,) * n})
+        assert codes("allocation-churn", run) == churn
+        assert codes("executor-lost", run) == lost
+
+
+def test_speculation_waste() -> None:
+    ms = [4_000] * 6 + [3_900, 3_900]
+    copies = StageSpec(ms=ms, index=[0, 1, 2, 3, 4, 5, 4, 5], speculative=[False] * 6 + [True] * 2, status=[SUCCESS] * 6 + [KILLED] * 2)
+    assert codes("speculation-waste", run_of(copies, executors=2)) == ["speculation-waste"]
+    assert codes("speculation-waste", run_of(StageSpec(ms=ms), executors=2)) == []
+
+
+def test_stage_retries_and_failed_jobs() -> None:
+    run = run_of(
+        StageSpec(ms=EVEN),
+        StageSpec(ms=EVEN, attempt=1),
+        failed_jobs={1: "Job aborted due to stage failure: Task 9 in stage 1.0 failed 4 times"},
+    )
+    assert codes("stage-retries", run) == ["stage-retries"]
+    assert codes("job-failed", run) == ["job-failed"]
+    assert codes("job-failed", run_of(StageSpec(ms=EVEN), failed_jobs={0: "Job 0 cancelled because SparkContext was shut down"})) == []
+    assert codes("stage-retries", run_of(StageSpec(ms=EVEN))) == []
