@@ -7,7 +7,7 @@ from spark_copilot.workloads.laboratory import fifth_jobs as fifth
 from spark_copilot.workloads.laboratory import fourth_jobs as fourth
 from spark_copilot.workloads.laboratory import plan_jobs as plan
 from spark_copilot.workloads.laboratory import second_jobs as second
-from spark_copilot.workloads.laboratory import sixth_cluster, sixth_jobs
+from spark_copilot.workloads.laboratory import sixth_cluster, sixth_jobs, sixth_mended
 from spark_copilot.workloads.laboratory import third_jobs as third
 from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
 from spark_copilot.workloads.laboratory.delta_jobs import DELTA
@@ -516,6 +516,37 @@ _SIXTH = (
         ("recomputed-data", *_DELTA_OWN),
         prepare=sixth_jobs.write_delta_events,
         conf=DELTA,
+    ),
+    Scenario(
+        "two-huge-partitions",
+        "fault",
+        sixth_jobs.two_huge_partitions,
+        ("oversized-partitions", "spill"),
+        conf={"spark.driver.memory": "3g", "spark.sql.adaptive.enabled": "false"},
+    ),
+    Scenario("filtered-by-day", "mended", sixth_mended.filtered_by_day, mends="filtered-by-time", prepare=sixth_jobs.write_by_day),
+    Scenario("buckets-gathered", "mended", sixth_mended.buckets_gathered, mends="buckets-times-tasks"),
+    Scenario("sessions-spread", "mended", sixth_mended.sessions_spread, (), ("row-explosion",), mends="arrays-of-all-sizes"),
+    Scenario("columns-through-pandas", "lookalike", sixth_mended.columns_through_pandas),
+    Scenario("window-with-room", "mended", sixth_jobs.window_in_little_memory, mends="window-in-little-memory", conf=_NO_AQE),
+    Scenario(
+        "joined-in-eight",
+        "mended",
+        sixth_jobs.joined_in_two_thousand,
+        (),
+        ("broadcast-missed",),
+        mends="joined-in-two-thousand",
+        conf=_NO_AQE,
+    ),
+    Scenario("filtered-and-gathered", "mended", sixth_mended.filtered_and_gathered, mends="filtered-to-nothing"),
+    Scenario("four-outputs-of-one", "mended", sixth_mended.four_outputs_of_one, mends="four-outputs"),
+    Scenario(
+        "broadcast-after-filter",
+        "mended",
+        sixth_mended.broadcast_after_filter,
+        mends="small-after-filter",
+        prepare=sixth_jobs.write_people,
+        conf=_NO_AQE,
     ),
     Scenario("two-large-sides", "healthy", sixth_jobs.two_large_sides),
     Scenario("rolled-up", "healthy", sixth_jobs.rolled_up),

@@ -238,8 +238,8 @@ def write_day_files(spark: Any, data: Path) -> None:
 
 
 def hours_to_a_day(spark: Any, data: Path) -> None:
-    """Healthy: the hours of a day gathered into one file."""
-    spark.read.parquet(str(data / "hours")).selectExpr("id", "note", "hash(note) as h").coalesce(1).write.parquet(str(data / "day"))
+    """Healthy: the hours of a day gathered into two files."""
+    spark.read.parquet(str(data / "hours")).selectExpr("id", "note", "hash(note) as h").coalesce(2).write.parquet(str(data / "day"))
 
 
 def shop_report(spark: Any, data: Path) -> None:
@@ -270,3 +270,9 @@ def trained_in_rounds(spark: Any, _: Path) -> None:
         w = weight
         weight += points.map(lambda p, w=w: (p[0] - w * p[1]) * 1e-6).sum() / 120_000
     print(weight)
+
+
+def two_huge_partitions(spark: Any, _: Path) -> None:
+    """Twelve million rows are sorted in two partitions of hundreds of MB."""
+    rows = spark.range(0, 12_000_000, 1, 8).selectExpr(f"{_TEXT} as a", "sha2(cast(id + 1 as string), 256) as b")
+    noop(rows.repartition(2).sortWithinPartitions("a"))
