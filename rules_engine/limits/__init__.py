@@ -174,6 +174,7 @@ class ExecutorLimits:
     driver_recoverable_ratio: float = 0.5
     idle_min_ratio: float = 0.5
     idle_min_core_ms: int = 30_000
+    idle_pause_ms: int = 20_000  # shorter pauses are not worth giving executors back for: to have them again takes seconds
     churn_min_removed: int = 3
     churn_ratio: float = 2.0  # executors ever started / most alive at once
     speculation_min_ratio: float = 0.05  # killed copies / all slot time

@@ -89,6 +89,7 @@ def idle_executors(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]
         return
     needed = run.executors_needed
     if needed >= run.executors_max:
+        yield from _idle_together(run, limits, idle / held, held)
         return
     stop = "stop when the wall clock grows by more than a twentieth"
     changes = conf(run, "spark.dynamicAllocation.enabled", "true", "give idle executors back", stop)
@@ -111,6 +112,37 @@ def idle_executors(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]
         severity_floor=Severity.LOW if idle < 0.7 * held else Severity.MEDIUM,
         severity_cap=Severity.MEDIUM,
         changes=changes,
+    )
+
+
+def _idle_together(run: AppRun, limits: ExecutorLimits, idle_ratio: float, held_ms: float) -> Iterator[Observation]:
+    """All executors are needed, but not all the time: in one long pause every one of them could be given back."""
+    gaps = driver_gaps(run)
+    longest = int((gaps[:, 1] - gaps[:, 0]).max()) if len(gaps) else 0
+    if longest < limits.idle_pause_ms or (run.conf("spark.dynamicAllocation.enabled", "false") or "").lower() == "true":
+        return
+    stop = "stop when executors come too late for the jobs after a pause"
+    changes = conf(run, "spark.dynamicAllocation.enabled", "true", "give executors back in long pauses", stop)
+    changes += conf(
+        run, "spark.dynamicAllocation.shuffleTracking.enabled", "true", "needed where there is no external shuffle service", stop
+    )
+    timeout_s = max(longest // 3_000, 5)
+    if timeout_s < 60:
+        changes += conf(
+            run, "spark.dynamicAllocation.executorIdleTimeout", f"{timeout_s}s", "the pauses are shorter than the default allows for", stop
+        )
+    yield Observation(
+        code="idle-executors",
+        where=Where(),
+        evidence=(
+            Evidence(metric="idle core time", value=100 * idle_ratio, limit=100 * limits.idle_min_ratio, unit="percent"),
+            Evidence(metric="core time held", value=held_ms, limit=None, unit="ms"),
+            Evidence(metric="longest pause of all executors", value=longest, limit=limits.idle_pause_ms, unit="ms"),
+        ),
+        severity_floor=Severity.LOW,
+        severity_cap=Severity.LOW,
+        changes=changes,
+        cause="all are needed while tasks run, none while the driver works",
     )
 
 

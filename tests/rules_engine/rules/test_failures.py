@@ -97,3 +97,16 @@ def test_stage_retries_and_failed_jobs() -> None:
     assert codes("job-failed", run) == ["job-failed"]
     assert codes("job-failed", run_of(StageSpec(ms=EVEN), failed_jobs={0: "Job 0 cancelled because SparkContext was shut down"})) == []
     assert codes("stage-retries", run_of(StageSpec(ms=EVEN))) == []
+
+
+@pytest.mark.parametrize(
+    ("pause_ms", "conf", "found"),
+    [
+        pytest.param(60_000, {}, True, id="all are needed, but for a minute none"),
+        pytest.param(8_000, {}, False, id="a short pause"),
+        pytest.param(60_000, {"spark.dynamicAllocation.enabled": "true"}, False, id="they could be given back"),
+    ],
+)
+def test_executors_that_wait_for_the_driver(pause_ms: int, conf: dict[str, str], found: bool) -> None:
+    run = run_of(StageSpec(ms=[4_000] * 12), StageSpec(ms=[4_000] * 12, gap_ms=pause_ms), executors=3, cores=1, conf=conf)
+    assert (codes("idle-executors", run) == ["idle-executors"]) is found
