@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -54,6 +55,8 @@ class _SparkRoute(APIRoute):
                 return await inner(request)
             except (AuthError, TooMany, KeyInUrl, Unavailable):
                 raise  # of the door, not of the application: answered as on every other route
+            except RequestValidationError:
+                return PlainTextResponse("HTTP 404 Not Found", 404)
             except (UsageError, ValueError) as error:
                 return PlainTextResponse(str(error), 400)
             except CopilotError as error:
@@ -78,6 +81,13 @@ def _answers(kind: str) -> dict[int | str, dict[str, Any]]:
         404: {"description": "there is no such thing", "content": _SENTENCE},
         **problems(422),
     }
+
+
+_NO_THREADS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "there is no such application", "content": _SENTENCE},
+    503: {"description": "as the History Server answers", "content": _SENTENCE},
+    **problems(422),
+}
 
 
 def monitoring_router(store: Store) -> APIRouter:
@@ -249,6 +259,22 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
     def all_executors(run: Annotated[Totals, Depends(totals)]) -> Answer:
         """Executors, the removed ones too."""
         return Answer([executors.executor_json(run, row) for row in executors.listed_rows(run.run)])
+
+    @router.get(prefix + "/allmiscellaneousprocess", responses=_answers("list"))
+    def processes(run: Annotated[Totals, Depends(totals)]) -> Answer:
+        """Processes of the application that are no executors: YARN's application master."""
+        return Answer([executors.process_json(one) for one in sorted(run.run.processes, key=lambda one: one.process_id)])
+
+    @router.get(prefix + "/threads", responses=_NO_THREADS)
+    @router.get(prefix + "/executors/{executor_id}/threads", responses=_NO_THREADS)
+    def threads(run: Annotated[Totals, Depends(totals)]) -> Response:
+        """Thread dumps are of running processes: the History Server has none either, and says so."""
+        return PlainTextResponse("Thread dumps not available through the history server.", 503)
+
+    @router.get(prefix + "/streaming/{part:path}", response_class=Response, responses=_answers("none"))
+    def streaming(run: Annotated[Totals, Depends(totals)], part: str) -> Response:
+        """DStream statistics, which no event log holds."""
+        raise NotFound(f"no streaming listener attached to {run.run.app.name}")
 
     @router.get(prefix + "/sql", responses=_answers("list"))
     def all_sql(
