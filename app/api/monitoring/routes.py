@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -18,6 +19,7 @@ from spark_copilot.app.access import TooMany
 from spark_copilot.app.api.caller import KeyInUrl
 from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.monitoring import executors, jobs, listing, sql, stages
+from spark_copilot.app.api.monitoring.answers import Answers
 from spark_copilot.app.api.monitoring.environment import environment_json
 from spark_copilot.app.api.monitoring.storage import rdd_json
 from spark_copilot.app.api.monitoring.store import Store, application_json, attempt_json
@@ -44,15 +46,28 @@ class Answer(JSONResponse):
             return json.dumps(content, separators=(",", ":")).encode()
 
 
+class _Known(Exception):
+    """Ends the work on a request whose answer was written out before."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
+
+
 class _SparkRoute(APIRoute):
-    """Errors as the History Server words them: a status and one plain sentence."""
+    """Errors as the History Server words them: a status and one plain sentence. Answers about runs that are over are kept as they were sent."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         inner = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
             try:
-                return await inner(request)
+                answer: Response = await inner(request)
+                if isinstance(answer, Answer) and (keep := getattr(request.state, "keep", None)) is not None:
+                    keep(bytes(answer.body))
+                return answer
+            except _Known as known:
+                return Response(known.body, media_type="application/json")
             except (AuthError, TooMany, KeyInUrl, Unavailable):
                 raise  # of the door, not of the application: answered as on every other route
             except RequestValidationError:
@@ -135,8 +150,9 @@ def monitoring_router(store: Store) -> APIRouter:
             raise NotFound(f"unknown app: {app_id}")
         return Answer(application_json(attempts))
 
+    answers = Answers()
     for prefix in ("/applications/{app_id}", "/applications/{app_id}/{attempt_id}"):
-        _add(router, prefix, store)
+        _add(router, prefix, store, answers)
 
     @router.get("/applications/{app_id}/{attempt_id}", responses=_answers("object"))
     def one_attempt(app_id: AppId, attempt_id: AttemptId) -> Answer:
@@ -149,7 +165,7 @@ def monitoring_router(store: Store) -> APIRouter:
     return router
 
 
-def _add(router: APIRouter, prefix: str, store: Store) -> None:
+def _add(router: APIRouter, prefix: str, store: Store, answers: Answers) -> None:
     """The routes of one attempt, which the attempt id may name."""
 
     def of_newest(app_id: AppId) -> tuple[str, str | None]:
@@ -160,8 +176,14 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
 
     attempt = of_named if "{attempt_id}" in prefix else of_newest
 
-    def totals(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Totals:
-        return store.totals(*named)
+    def totals(request: Request, named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Totals:
+        run = store.totals(*named)
+        if run.settled:
+            asked = f"{request.url.path}?{request.url.query}"
+            if (body := answers.get(run.number, asked)) is not None:
+                raise _Known(body)
+            request.state.keep = partial(answers.put, run.number, asked)
+        return run
 
     @router.get(prefix + "/jobs", responses=_answers("list"))
     def all_jobs(run: Annotated[Totals, Depends(totals)], status: Annotated[list[str] | None, Query()] = None) -> Answer:
