@@ -8,6 +8,8 @@ SPARK_VERSION := 4.2.0
 PARITY_VERSION := 4.3.0
 OLDER_VERSION := 3.5.9
 DELTA_VERSION := 4.4.0
+# A pyenv that has 3.12 and does not use it leaves a shim on the PATH that only fails.
+PYTHON_312 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python) python3.12)
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export SPARK_COPILOT_PARTS := $(PARTS)
@@ -15,7 +17,7 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: lab-older fuzz fuzz-api faults faults-long parity parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+.PHONY: lab-older fuzz fuzz-api faults faults-long parity parts-shs parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -117,6 +119,14 @@ $(PARTS)/pyspark-$(PARITY_VERSION)/ok: requirements/parity.txt
 	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
 	@touch $@
 
+parts-shs: $(PARTS)/shs/ok ## fetch clients written for the History Server, for the tests that point them here (needs uv and Python 3.12)
+
+$(PARTS)/shs/ok: requirements/shs.txt
+	@mkdir -p $(@D)
+	uv venv -q --clear --python $(PYTHON_312) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+	@touch $@
+
 test-embeddings: requirements/embeddings.txt ## sentence-transformers for real, in a venv of its own (downloads torch, 3 GB; needs uv)
 	uv venv -q --clear --python $(PYTHON) $(PARTS)/embeddings
 	uv pip install -q --python $(PARTS)/embeddings/bin/python --require-hashes -r requirements/embeddings.txt
@@ -174,6 +184,7 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 	printf 'pyspark==$(SPARK_VERSION)\npyarrow>=26.0.1\npandas>=3.1.1\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.txt - -o requirements/spark.txt
 	printf 'pyspark==$(OLDER_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/spark35.txt
 	printf 'pyspark==$(PARITY_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/parity.txt
+	printf 'mcp-apache-spark-history-server==1.0.2\nspark-history-cli==1.5.0\n' | uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-header --no-annotate - -o requirements/shs.txt
 	printf 'atheris==3.0.0\n' | uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/fuzz.txt
 	for extra in embeddings cloud kafka postgres llm redis otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done
 	! grep -nE 'https?://|index-url|find-links' requirements.txt requirements/*.txt

@@ -1,4 +1,4 @@
-"""Servers that a benchmark starts on loopback: ours, and a real History Server from an installed pyspark."""
+"""Servers that a benchmark or a comparison starts on loopback: ours, and a real History Server from an installed pyspark."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 120
 
 
 class Server:
@@ -58,19 +59,28 @@ def _started(command: Sequence[str], environment: Mapping[str, str], port: int) 
     )
     server = Server(f"http://127.0.0.1:{port}/api/v1", process)
     try:
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            try:
-                server.get("/version")
-                break
-            except urllib.error.HTTPError:
-                break  # it answers
-            except OSError:
-                time.sleep(0.05)
+        until = time.monotonic() + START_SECONDS
+        while not _answers(server):
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} ended by itself with {process.returncode}")
+            if time.monotonic() > until:
+                raise TimeoutError(f"{command[0]} did not answer within {START_SECONDS} s")
+            time.sleep(0.05)
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+
+
+def _answers(server: Server) -> bool:
+    try:
+        server.get("/version")
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -83,13 +93,13 @@ def ours(folder: Path, home: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def history_server(python: Path, folder: Path) -> Iterator[Server]:
+def history_server(python: Path, folder: Path, *, memory: str = "4g") -> Iterator[Server]:
     """Spark's own, from the pyspark beside this interpreter."""
     home = next(python.parent.parent.glob("lib/python*/site-packages/pyspark"))
     port = free_port()
     options = (
         f"-Dspark.history.fs.logDirectory={folder.resolve().as_uri()} -Dspark.history.ui.port={port} -Dspark.history.fs.update.interval=1s"
     )
-    environment = {"SPARK_HOME": str(home), "SPARK_HISTORY_OPTS": options, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "4g"}
+    environment = {"SPARK_HOME": str(home), "SPARK_HISTORY_OPTS": options, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": memory}
     with _started([str(home / "bin" / "spark-class"), "org.apache.spark.deploy.history.HistoryServer"], environment, port) as server:
         yield server

@@ -33,6 +33,7 @@ from spark_copilot.rules_engine.facts import (
     ExecutorTable,
     JobTable,
     Late,
+    Process,
     Quality,
     Resubmission,
     RunningTask,
@@ -42,7 +43,7 @@ from spark_copilot.rules_engine.facts import (
     TaskTable,
 )
 
-VERSION = 3
+VERSION = 4
 """Raised when the meaning of a column changes; tables of another version are made again from the log."""
 DEFAULT_CACHE_BYTES = 2 << 30
 MAX_NOTES = 10_000
@@ -72,6 +73,7 @@ class _Record(msgspec.Struct):
     stage_peaks: tuple[tuple[int, int, dict[str, int]], ...]
     late: Late
     cached: tuple[CachedRdd, ...]
+    processes: tuple[Process, ...]
 
 
 def write_tables(run: AppRun, folder: Path, *, content_hash: str = "") -> None:
@@ -126,6 +128,7 @@ def read_tables(folder: Path) -> AppRun:
         stage_peaks={(stage, executor): peaks for stage, executor, peaks in record.stage_peaks},
         late=record.late,
         cached=record.cached,
+        processes=record.processes,
         **tables,
     )
 
@@ -297,7 +300,7 @@ def _sql_columns(run: AppRun) -> dict[str, Any]:
 def _run_columns(run: AppRun) -> dict[str, Any]:
     record = _Record(
         run.app, run.environment, run.streaming, run.errors, {k: dict(v) for k, v in run.resource_profiles.items()}, run.quality, run.running,
-        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late, run.cached,
+        run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late, run.cached, run.processes,
     )  # fmt: skip
     return {
         "app_id": _objects([run.app.id]),

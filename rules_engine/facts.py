@@ -389,6 +389,17 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """A process that belongs to the application and runs no tasks: YARN's application master."""
+
+    process_id: str
+    host_port: str
+    cores: int
+    added_ms: int
+    log_urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningTask:
     """A task attempt that began and whose end is not in the log; only in a run that was read in detail."""
 
@@ -465,6 +476,7 @@ class AppRun:
     late: Late = field(default_factory=Late)
     cached: tuple[CachedRdd, ...] = ()
     """RDDs persisted at the end; only where the log has block updates."""
+    processes: tuple[Process, ...] = ()
 
     def __repr__(self) -> str:
         return f"AppRun({self.app.id}, {len(self.tasks)} tasks)"

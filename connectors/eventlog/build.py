@@ -81,6 +81,7 @@ class Builder:
             ev.ApplicationEnd: self._app_end,
             ev.EnvironmentUpdate: self._environment,
             ev.ResourceProfile: self._profile,
+            ev.ProcessAdded: self.executors.process,
         }
 
     @property
@@ -308,6 +309,7 @@ class Builder:
             stage_peaks=self._stage_peaks(rows),
             late=self.lateness.seen(),
             cached=self.storage.table(),
+            processes=tuple(self.executors.processes.values()),
         )
         return self.redactor.everywhere(run)
 

@@ -10,7 +10,7 @@ from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.connectors.eventlog.build_stages import column
 from spark_copilot.connectors.eventlog.build_storage import Storage
 from spark_copilot.connectors.eventlog.build_tasks import keep_peaks, sane_ms
-from spark_copilot.rules_engine.facts import MISSING, ExecutorTable
+from spark_copilot.rules_engine.facts import MISSING, ExecutorTable, Process
 from spark_copilot.rules_engine.redact import map_texts
 
 
@@ -43,6 +43,7 @@ class Executors:
     def __init__(self, mask: Callable[[str], str]) -> None:
         self.mask = mask
         self.by_id: dict[str, Executor] = {}
+        self.processes: dict[str, Process] = {}
 
     def get(self, name: str) -> Executor:
         """The executor, made when an event names it first."""
@@ -62,6 +63,12 @@ class Executors:
         """SparkListenerExecutorRemoved."""
         one = self.get(event.executor)
         one.removed, one.reason = max(sane_ms(event.time), one.added, 0), self.mask(event.reason)
+
+    def process(self, event: ev.ProcessAdded) -> None:
+        """SparkListenerMiscellaneousProcessAdded."""
+        info = event.info
+        urls = {k: self.mask(v) for k, v in info.log_urls.items()}
+        self.processes[event.id] = Process(self.mask(event.id), info.host_port, max(info.cores, 0), sane_ms(event.time), urls)
 
     def block_manager(self, event: ev.BlockManagerAdded) -> None:
         """SparkListenerBlockManagerAdded."""

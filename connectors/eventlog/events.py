@@ -353,6 +353,22 @@ class ExecutorRemoved(Struct, gc=False):
     reason: str = field(name="Removed Reason", default="")
 
 
+class ProcessInfo(Struct, gc=False):
+    """Where a process runs that is no executor."""
+
+    host_port: str = field(name="hostPort", default="")
+    cores: int = 0
+    log_urls: dict[str, str] = field(name="logUrlInfo", default_factory=dict)
+
+
+class ProcessAdded(Struct, gc=False):
+    """A process that is no executor: YARN's application master."""
+
+    id: str = field(name="processId")
+    time: int = MISSING
+    info: ProcessInfo = field(default_factory=ProcessInfo)
+
+
 class ExecutorMark(Struct, gc=False):
     """An executor, or every executor of a host, excluded or taken back (blacklisted before 3.1), for one stage where that is named."""
 
@@ -440,6 +456,7 @@ KINDS: dict[str, type[Struct]] = {
     "SparkListenerUnpersistRDD": UnpersistRdd,
     "SparkListenerBlockUpdated": BlockUpdated,
     "SparkListenerResourceProfileAdded": ResourceProfile,
+    "org.apache.spark.scheduler.SparkListenerMiscellaneousProcessAdded": ProcessAdded,
     SQL + "SparkListenerSQLExecutionStart": SqlStart,
     SQL + "SparkListenerSQLExecutionEnd": SqlEnd,
     SQL + "SparkListenerSQLAdaptiveExecutionUpdate": SqlUpdate,

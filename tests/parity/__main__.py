@@ -7,12 +7,8 @@ one the project's own are used. Both servers get every log under its own directo
 
 import argparse
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,10 +16,10 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.servers import Server, history_server, ours
 from spark_copilot.connectors.eventlog import headlines
 from spark_copilot.rules_engine.errors import CopilotError
 
@@ -32,9 +28,8 @@ IGNORED = {"lastUpdated", "lastUpdatedEpoch", "logSourceName", "logSourceFullPat
 TO_NOW = {"duration", "endTime", "endTimeEpoch", "totalDuration"}
 CALLS = (
     "", "/jobs", "/stages?withSummaries=true&quantiles=0.0,0.25,0.5,0.75,1.0", "/stages?details=true", "/executors", "/allexecutors",
-    "/sql?length=10000", "/sql?details=false&offset=1&length=3", "/storage/rdd", "/environment",
+    "/sql?length=10000", "/sql?details=false&offset=1&length=3", "/storage/rdd", "/environment", "/allmiscellaneousprocess",
 )  # fmt: skip
-START_SECONDS = 90
 
 
 def leaves(want: Any, got: Any, place: str = "") -> Iterator[tuple[str, bool, Any, Any]]:
@@ -55,52 +50,6 @@ def leaves(want: Any, got: Any, place: str = "") -> Iterator[tuple[str, bool, An
         yield place, want == got or near, want, got
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def server(command: list[str], environment: dict[str, str], url: str) -> Iterator[str]:
-    """A process that answers under this address, ended afterwards."""
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        for _ in range(START_SECONDS * 2):
-            try:
-                ask(f"{url}/applications")
-                break
-            except OSError:
-                time.sleep(0.5)
-                if process.poll() is not None:
-                    raise SystemExit(f"{command[0]} ended by itself with {process.returncode}") from None
-        yield url
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
-
-
-def history_server(spark_python: Path, folder: Path) -> Any:
-    """The real one."""
-    home = next(spark_python.parent.parent.glob("lib/python*/site-packages/pyspark"))
-    port = free_port()
-    options = f"-Dspark.history.fs.logDirectory={folder.as_uri()} -Dspark.history.ui.port={port} -Dspark.history.fs.update.interval=2s"
-    environment = {"SPARK_HOME": str(home), "SPARK_HISTORY_OPTS": options, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "1g"}
-    command = [str(home / "bin" / "spark-class"), "org.apache.spark.deploy.history.HistoryServer"]
-    return server(command, environment, f"http://127.0.0.1:{port}/api/v1")
-
-
-def our_server(folder: Path, home: Path) -> Any:
-    """Ours."""
-    port = free_port()
-    command = [sys.executable, "-m", "spark_copilot", "serve", "--log-dir", str(folder), "--port", str(port)]
-    return server(command, {"SPARK_COPILOT_HOME": str(home)}, f"http://127.0.0.1:{port}/api/v1")
-
-
 def ask(url: str) -> Any:
     """The answer as JSON, or its status as text."""
     try:
@@ -108,6 +57,14 @@ def ask(url: str) -> Any:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         return f"status {error.code}"
+
+
+def settled(server: Server) -> None:
+    """Wait until a History Server has read its directory: its listing stands still."""
+    last = -1
+    while (count := len(ask(f"{server.url}/applications?limit=10000"))) != last or not count:
+        last = count
+        time.sleep(4)
 
 
 def groups(logs: list[Path]) -> list[list[Path]]:
@@ -164,12 +121,9 @@ def main() -> int:
             served.mkdir()
             for log in group:
                 (shutil.copytree if log.is_dir() else shutil.copy)(log, served / log.name)
-            with history_server(asked.spark_python, served) as real, our_server(served, Path(place, "home")) as ours:
-                last = -1
-                while (count := len(ask(f"{real}/applications?limit=10000"))) != last or not count:
-                    last = count
-                    time.sleep(4)
-                done = compare(real, ours, differing, asked.show)
+            with history_server(asked.spark_python, served, memory="1g") as real, ours(served, Path(place, "home")) as here:
+                settled(real)
+                done = compare(real.url, here.url, differing, asked.show)
             equal, every = equal + done[0], every + done[1]
     for what, count in differing.most_common(30):
         print(f"{count:>8,}  {what}")

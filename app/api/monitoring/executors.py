@@ -6,7 +6,7 @@ from spark_copilot.app.api.monitoring.totals import Totals
 from spark_copilot.app.api.monitoring.values import Json, peaks_json, put_moment
 from spark_copilot.connectors.eventlog.scala_order import scala_order
 from spark_copilot.rules_engine.cached_rdds import StorageUse
-from spark_copilot.rules_engine.facts import DRIVERS, FAILED, KILLED, MISSING, SUCCESS, AppRun
+from spark_copilot.rules_engine.facts import DRIVERS, FAILED, KILLED, MISSING, SUCCESS, AppRun, Process
 
 
 def listed_rows(run: AppRun) -> list[int]:
@@ -21,6 +21,13 @@ def task_cpus(run: AppRun, profile: int) -> int:
     asked = (run.resource_profiles.get(profile) or {}).get("task", {}).get("cpus", {})
     amount = asked.get("Amount") if isinstance(asked, dict) else None
     return max(int(amount), 1) if isinstance(amount, int | float) else run.task_cpus
+
+
+def process_json(process: Process) -> Json:
+    """ProcessSummary of a process that is no executor; no event tells that one has ended."""
+    out: Json = {"id": process.process_id, "hostPort": process.host_port, "isActive": True, "totalCores": process.cores}
+    put_moment(out, "addTime", process.added_ms)
+    return out | {"processLogs": dict(process.log_urls)}
 
 
 def executor_json(totals: Totals, row: int) -> Json:

@@ -5,10 +5,12 @@ import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -17,6 +19,7 @@ from spark_copilot.app.access import TooMany
 from spark_copilot.app.api.caller import KeyInUrl
 from spark_copilot.app.api.errors import problems
 from spark_copilot.app.api.monitoring import executors, jobs, listing, sql, stages
+from spark_copilot.app.api.monitoring.answers import Answers
 from spark_copilot.app.api.monitoring.environment import environment_json
 from spark_copilot.app.api.monitoring.storage import rdd_json
 from spark_copilot.app.api.monitoring.store import Store, application_json, attempt_json
@@ -43,17 +46,32 @@ class Answer(JSONResponse):
             return json.dumps(content, separators=(",", ":")).encode()
 
 
+class _Known(Exception):
+    """Ends the work on a request whose answer was written out before."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
+
+
 class _SparkRoute(APIRoute):
-    """Errors as the History Server words them: a status and one plain sentence."""
+    """Errors as the History Server words them: a status and one plain sentence. Answers about runs that are over are kept as they were sent."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         inner = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
             try:
-                return await inner(request)
+                answer: Response = await inner(request)
+                if isinstance(answer, Answer) and (keep := getattr(request.state, "keep", None)) is not None:
+                    keep(bytes(answer.body))
+                return answer
+            except _Known as known:
+                return Response(known.body, media_type="application/json")
             except (AuthError, TooMany, KeyInUrl, Unavailable):
                 raise  # of the door, not of the application: answered as on every other route
+            except RequestValidationError:
+                return PlainTextResponse("HTTP 404 Not Found", 404)
             except (UsageError, ValueError) as error:
                 return PlainTextResponse(str(error), 400)
             except CopilotError as error:
@@ -78,6 +96,13 @@ def _answers(kind: str) -> dict[int | str, dict[str, Any]]:
         404: {"description": "there is no such thing", "content": _SENTENCE},
         **problems(422),
     }
+
+
+_NO_THREADS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "there is no such application", "content": _SENTENCE},
+    503: {"description": "as the History Server answers", "content": _SENTENCE},
+    **problems(422),
+}
 
 
 def monitoring_router(store: Store) -> APIRouter:
@@ -125,8 +150,9 @@ def monitoring_router(store: Store) -> APIRouter:
             raise NotFound(f"unknown app: {app_id}")
         return Answer(application_json(attempts))
 
+    answers = Answers()
     for prefix in ("/applications/{app_id}", "/applications/{app_id}/{attempt_id}"):
-        _add(router, prefix, store)
+        _add(router, prefix, store, answers)
 
     @router.get("/applications/{app_id}/{attempt_id}", responses=_answers("object"))
     def one_attempt(app_id: AppId, attempt_id: AttemptId) -> Answer:
@@ -139,7 +165,7 @@ def monitoring_router(store: Store) -> APIRouter:
     return router
 
 
-def _add(router: APIRouter, prefix: str, store: Store) -> None:
+def _add(router: APIRouter, prefix: str, store: Store, answers: Answers) -> None:
     """The routes of one attempt, which the attempt id may name."""
 
     def of_newest(app_id: AppId) -> tuple[str, str | None]:
@@ -150,8 +176,14 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
 
     attempt = of_named if "{attempt_id}" in prefix else of_newest
 
-    def totals(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Totals:
-        return store.totals(*named)
+    def totals(request: Request, named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Totals:
+        run = store.totals(*named)
+        if run.settled:
+            asked = f"{request.url.path}?{request.url.query}"
+            if (body := answers.get(run.number, asked)) is not None:
+                raise _Known(body)
+            request.state.keep = partial(answers.put, run.number, asked)
+        return run
 
     @router.get(prefix + "/jobs", responses=_answers("list"))
     def all_jobs(run: Annotated[Totals, Depends(totals)], status: Annotated[list[str] | None, Query()] = None) -> Answer:
@@ -249,6 +281,22 @@ def _add(router: APIRouter, prefix: str, store: Store) -> None:
     def all_executors(run: Annotated[Totals, Depends(totals)]) -> Answer:
         """Executors, the removed ones too."""
         return Answer([executors.executor_json(run, row) for row in executors.listed_rows(run.run)])
+
+    @router.get(prefix + "/allmiscellaneousprocess", responses=_answers("list"))
+    def processes(run: Annotated[Totals, Depends(totals)]) -> Answer:
+        """Processes of the application that are no executors: YARN's application master."""
+        return Answer([executors.process_json(one) for one in sorted(run.run.processes, key=lambda one: one.process_id)])
+
+    @router.get(prefix + "/threads", responses=_NO_THREADS)
+    @router.get(prefix + "/executors/{executor_id}/threads", responses=_NO_THREADS)
+    def threads(run: Annotated[Totals, Depends(totals)]) -> Response:
+        """Thread dumps are of running processes: the History Server has none either, and says so."""
+        return PlainTextResponse("Thread dumps not available through the history server.", 503)
+
+    @router.get(prefix + "/streaming/{part:path}", response_class=Response, responses=_answers("none"))
+    def streaming(run: Annotated[Totals, Depends(totals)], part: str) -> Response:
+        """DStream statistics, which no event log holds."""
+        raise NotFound(f"no streaming listener attached to {run.run.app.name}")
 
     @router.get(prefix + "/sql", responses=_answers("list"))
     def all_sql(

@@ -13,8 +13,7 @@ from spark_copilot.rules_engine.plans import GraphNode, PlanGraph, graph_of
 
 def sql_json(totals: Totals, execution: SqlExecution, *, details: bool, plan: bool) -> Json:
     """ExecutionData of one execution."""
-    run = totals.run
-    row_of = {int(job): row for row, job in enumerate(run.jobs.job_id)}
+    row_of = totals.job_row_of
     jobs: dict[str, list[int]] = {"RUNNING": [], "SUCCEEDED": [], "FAILED": []}
     for job in scala_order(execution.job_ids):
         if job in row_of:

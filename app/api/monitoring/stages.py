@@ -75,9 +75,9 @@ def stage_json(
     put_moment(out, "completionTime", int(stages.completed_ms[row]))
     if stages.failure_reason[row] is not None:
         out["failureReason"] = stages.failure_reason[row]
-    sums = totals.stage_sums
+    sums = totals.shown_sums
     for name, column in SUMS.items():
-        out[name] = int(sums[column][row]) if column else out["shuffleRemoteBytesRead"] + out["shuffleLocalBytesRead"]
+        out[name] = sums[column][row] if column else out["shuffleRemoteBytesRead"] + out["shuffleLocalBytesRead"]
     out["name"] = stages.name[row]
     if stages.description[row] is not None:
         out["description"] = stages.description[row]
@@ -99,9 +99,8 @@ def stage_json(
         out["executorSummary"] = {run.executors.executor_id[executor]: one for executor, one in executor_summaries(totals, row).items()}
     out["killedTasksSummary"] = totals.killed_summary(totals.counted_rows(row))
     out["resourceProfileId"] = int(stages.resource_profile[row])
-    mine = totals.peaks_of_stage.get(row, {}).values()
-    if mine:
-        out["peakExecutorMetrics"] = peaks_json({name: max(peaks.get(name, 0) for peaks in mine) for name in PEAKS})
+    if row in totals.peak_of_stage:
+        out["peakExecutorMetrics"] = totals.peak_of_stage[row]
     if summaries is not None and stages.submitted_ms[row] != MISSING:
         distributions = task_distributions(totals, row, summaries)
         if distributions is not None:
@@ -145,7 +144,7 @@ def task_distributions(totals: Totals, row: int, quantiles: Sequence[float]) -> 
     return {
         "quantiles": list(quantiles),
         # Spark leaves failed tasks out of its metrics and keeps them in what it derives from times; the count is that of the successful.
-        "duration": spread(tasks.duration_ms[every], quantiles, len(rows)),
+        "duration": spread(totals.duration_ms[every], quantiles, len(rows)),
         "executorDeserializeTime": of("deserialise_ms"),
         "executorDeserializeCpuTime": of("deserialise_cpu_ns"),
         "executorRunTime": of("run_ms"),
@@ -204,7 +203,7 @@ def executor_summaries(totals: Totals, row: int) -> dict[int, Json]:
         status = tasks.status[rows]
         lost = [r for r in again if r.executor_row == executor]
         one: Json = {
-            "taskTime": int(tasks.duration_ms[rows].sum()),
+            "taskTime": int(totals.duration_ms[rows].sum()),
             "failedTasks": int((status == FAILED).sum()) + len(lost),
             "succeededTasks": int((status == SUCCESS).sum()),
             "killedTasks": int((status == KILLED).sum()),

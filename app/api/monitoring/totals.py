@@ -1,5 +1,6 @@
 """A run's sums by stage and by executor, made once: every listing is a look-up in them."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -7,9 +8,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from spark_copilot.app.api.monitoring.values import PEAKS
 from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn, Resubmission, RunningTask
 
 TASK_KILLED = "TaskKilled ("
+_NUMBERS = itertools.count()
 
 
 def kill_reason(text: str) -> str:
@@ -22,7 +25,15 @@ class Totals:
 
     def __init__(self, run: AppRun) -> None:
         self.run = run
+        self.number = next(_NUMBERS)
+        """Unlike that of any other run read by this process, or of the same one read again."""
         self._executor_sums: dict[str, IntColumn] = {}
+
+    @cached_property
+    def settled(self) -> bool:
+        """Whether every answer about the run stays as it is: nothing in it counts up to now."""
+        run = self.run
+        return run.complete and not run.running and all(one.completed_ms != MISSING for one in run.sql)
 
     def metric(self, name: str) -> IntColumn:
         """A task metric; zeros where the log has none."""
@@ -37,6 +48,11 @@ class Totals:
     @cached_property
     def _zeros(self) -> IntColumn:
         return np.zeros(len(self.run.tasks), dtype=np.int64)
+
+    @cached_property
+    def duration_ms(self) -> IntColumn:
+        """How long each task was held, shape (n_tasks,)."""
+        return self.run.tasks.duration_ms
 
     @cached_property
     def in_stage(self) -> npt.NDArray[np.bool_]:
@@ -66,9 +82,19 @@ class Totals:
         """A metric's sum an executor."""
         known = self._executor_sums.get(name)
         if known is None:
-            values = self.run.tasks.duration_ms if name == "duration_ms" else self.metric(name)
+            values = self.duration_ms if name == "duration_ms" else self.metric(name)
             known = self._executor_sums[name] = self._sum(values * self.in_executor, self.run.tasks.executor_row, len(self.run.executors))
         return known
+
+    @cached_property
+    def shown_sums(self) -> dict[str, list[int]]:
+        """`stage_sums` as plain numbers: a listing takes dozens of each stage."""
+        return {name: column.tolist() for name, column in self.stage_sums.items()}
+
+    @cached_property
+    def job_row_of(self) -> dict[int, int]:
+        """Job id -> row."""
+        return {int(job): row for row, job in enumerate(self.run.jobs.job_id)}
 
     @cached_property
     def executor_status(self) -> dict[int, IntColumn]:
@@ -97,6 +123,22 @@ class Totals:
         for (stage, executor), peaks in self.run.stage_peaks.items():
             found.setdefault(stage, {})[executor] = peaks
         return found
+
+    @cached_property
+    def peak_of_stage(self) -> dict[int, dict[str, int]]:
+        """Stage row -> the highest of each executor metric over its executors."""
+        found: dict[int, dict[str, int]] = {}
+        for row, executors in self.peaks_of_stage.items():
+            peak = found[row] = dict.fromkeys(PEAKS, 0)
+            for peaks in executors.values():
+                for name, value in peaks.items():
+                    if value > peak.get(name, value):
+                        peak[name] = value
+        return found
+
+    @cached_property
+    def _killed(self) -> bool:
+        return bool((self.run.tasks.status == KILLED).any())
 
     @cached_property
     def resubmitted_of_stage(self) -> dict[int, list[Resubmission]]:
@@ -167,22 +209,47 @@ class Totals:
     def counted_rows(self, stage_row: int, before: int | None = None) -> IntColumn:
         """Task rows of a stage attempt that count in its sums, of those that ended before this row."""
         rows = self.run.task_rows(stage_row)
-        rows = rows[self.in_stage[rows]]
+        if self.run.late.stage_tasks:
+            rows = rows[self.in_stage[rows]]
         return rows if before is None else rows[rows < before]
 
     def completed_indices(self, rows: Iterable[int], before: int | None = None) -> int:
         """Distinct partitions of these stage attempts that some task finished, counted by stage id."""
         tasks, ids = self.run.tasks, self.run.stages.stage_id
+        rows = list(rows)
+        if len(rows) == len({int(ids[row]) for row in rows}) and all(self._all_ended(row, before) for row in rows):
+            return sum(self._completed[row] for row in rows)
         done: dict[int, list[IntColumn]] = {}
         for row in rows:
             mine = self.counted_rows(row, before)
             done.setdefault(int(ids[row]), []).append(tasks.index[mine[tasks.status[mine] == SUCCESS]])
         return sum(len(np.unique(np.concatenate(every))) for every in done.values())
 
+    def _all_ended(self, stage_row: int, before: int | None) -> bool:
+        if before is None:
+            return True
+        mine = self.run.task_rows(stage_row)
+        return not len(mine) or int(mine[-1]) < before
+
+    @cached_property
+    def _completed(self) -> list[int]:
+        """Distinct partitions a stage attempt that some task finished."""
+        tasks = self.run.tasks
+        counted = (tasks.status == SUCCESS) & self.in_stage
+        stage, index = tasks.stage_row[counted], tasks.index[counted]
+        order = np.lexsort((index, stage))
+        stage, index = stage[order], index[order]
+        new = np.ones(len(stage), dtype=np.bool_)
+        new[1:] = (stage[1:] != stage[:-1]) | (index[1:] != index[:-1])
+        counts: list[int] = np.bincount(stage[new], minlength=len(self.run.stages)).tolist()
+        return counts
+
     def killed_summary(self, rows: npt.NDArray[np.int64]) -> dict[str, int]:
         """Kill reason -> tasks, over these task rows."""
         tasks = self.run.tasks
         reasons: Counter[str] = Counter()
+        if not self._killed:
+            return {}
         for row in rows[tasks.status[rows] == KILLED]:
             error = int(tasks.error_row[row])
             text = self.run.errors[error] if error != MISSING else ""

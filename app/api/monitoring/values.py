@@ -1,7 +1,8 @@
 """How the History Server writes times, peaks and quantiles."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,26 @@ PEAKS = (
 """Executor metrics of Spark 4.3, all of which it prints, zero where an older log has none."""
 
 Json = dict[str, Any]
+DAY_MS = 86_400_000
 
 
 def moment(ms: int) -> str:
     """ "2026-04-15T20:59:46.231GMT"; before the epoch too (an attempt that runs ends at -1)."""
-    seconds, rest = divmod(ms, 1000)
+    days, rest = divmod(ms, DAY_MS)
+    day = _day(days)
+    if day is None:
+        return f"9999-12-31T23:59:59.{ms % 1000:03d}GMT"
+    minutes, rest = divmod(rest, 60_000)
+    return f"{day}T{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}GMT"
+
+
+@lru_cache(1024)
+def _day(days: int) -> str | None:
+    """A day since 1970 as ISO writes it, None beyond the calendar. A run has tens of thousands of times on few days."""
     try:
-        when = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        when = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    return f"{when:%Y-%m-%dT%H:%M:%S}.{rest:03d}GMT"
+        return (date(1970, 1, 1) + timedelta(days=days)).isoformat()
+    except OverflowError:
+        return None
 
 
 def put_moment(target: Json, name: str, ms: int) -> None:
@@ -41,6 +52,11 @@ def peaks_json(peaks: Mapping[str, int]) -> Json:
 
 def quantile_rows(count: int, quantiles: Sequence[float]) -> npt.NDArray[np.int64]:
     """Indices into sorted values of this many: no interpolation, as Spark does it."""
+    return _quantile_rows(count, tuple(quantiles))
+
+
+@lru_cache(1024)
+def _quantile_rows(count: int, quantiles: tuple[float, ...]) -> npt.NDArray[np.int64]:
     return np.array([min(int(q * count), count - 1) for q in quantiles], dtype=np.int64)
 
 
@@ -49,4 +65,5 @@ def spread(values: npt.NDArray[Any], quantiles: Sequence[float], count: int | No
     if not len(values):
         return [0.0 for _ in quantiles]
     rows = quantile_rows(len(values) if count is None else count, quantiles)
-    return [float(value) for value in np.sort(values)[rows]]
+    found: list[float] = np.sort(values)[rows].astype(np.float64).tolist()
+    return found

@@ -1,6 +1,7 @@
 """What a client of the History Server relies on beside the figures: paging, orders, filters, errors, downloads."""
 
 import io
+import json
 import os
 import shutil
 import time
@@ -31,6 +32,24 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     return client(folder)
 
 
+def test_processes_that_are_no_executors(tmp_path: Path) -> None:
+    event = {
+        "Event": "org.apache.spark.scheduler.SparkListenerMiscellaneousProcessAdded", "time": 1_700_000_000_123, "processId": "yarn-am",
+        "info": {"hostPort": "host1:8042", "cores": 1, "logUrlInfo": {"stdout": "http://host1:8042/stdout"}},
+    }  # fmt: skip
+    (tmp_path / "log").write_bytes(SAMPLE.read_bytes() + json.dumps(event).encode() + b"\n")
+    assert client(tmp_path).get(f"{BASE}/allmiscellaneousprocess").json() == [
+        {
+            "id": "yarn-am",
+            "hostPort": "host1:8042",
+            "isActive": True,
+            "totalCores": 1,
+            "addTime": "2023-11-14T22:13:20.123GMT",
+            "processLogs": {"stdout": "http://host1:8042/stdout"},
+        }
+    ]
+
+
 def test_version(ask: TestClient) -> None:
     assert ask.get("/api/v1/version").json() == {"spark": "4.3.0"}
 
@@ -52,6 +71,14 @@ def test_version(ask: TestClient) -> None:
             'Bad value for parameter "quantiles".  Expected a double, got "a"',
             id="quantiles",
         ),
+        pytest.param(
+            f"{BASE}/executors/driver/threads", 503, "Thread dumps not available through the history server.", id="threads of an executor"
+        ),
+        pytest.param(f"{BASE}/threads?taskId=0", 503, "Thread dumps not available through the history server.", id="threads of a task"),
+        pytest.param("/api/v1/applications/nope/executors/1/threads", 404, "no such app: nope", id="threads of no application"),
+        pytest.param(f"{BASE}/streaming/statistics", 404, "no streaming listener attached to codec sample", id="DStreams"),
+        pytest.param(f"{BASE}/stages/first", 404, "HTTP 404 Not Found", id="no number in the path"),
+        pytest.param(f"{BASE}/sql?length=few", 404, "HTTP 404 Not Found", id="no number in the query"),
         pytest.param("/api/v1/applications?minDate=soon", 400, "Couldn't parse date: soon", id="date"),
     ],
 )
