@@ -10,6 +10,8 @@ OLDER_VERSION := 3.5.9
 DELTA_VERSION := 4.4.0
 # A pyenv that has 3.12 and does not use it leaves a shim on the PATH that only fails.
 PYTHON_312 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python) python3.12)
+FAKE_GCS_VERSION := 1.56.1
+AZURITE_VERSION := 3.37.0
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export SPARK_COPILOT_PARTS := $(PARTS)
@@ -17,7 +19,7 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: lab-older fuzz fuzz-api faults faults-long parity parts-shs parts-delta sizes test-embeddings knowledge help demo test check install dev lint types layers docs docs-check unit format coverage golden parts lab samples run lock clean
+.PHONY: $(shell sed -nE 's/^([a-z][a-z0-9-]*):.*[#][#] .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,7 +70,7 @@ format: .venv/dev.ok ## ruff format and safe fixes
 coverage: .venv/dev.ok ## tests with a coverage table
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term
 
-parts: $(PARTS)/pyspark-$(SPARK_VERSION)/ok ## fetch what optional tests start (needs Java 17)
+parts: $(PARTS)/pyspark-$(SPARK_VERSION)/ok parts-s3 ## fetch what optional tests start: Spark (needs Java 17) and an S3 server
 
 $(PARTS)/pyspark-$(SPARK_VERSION)/ok: requirements/spark.txt
 	@command -v java >/dev/null || { echo "make parts: Java 17 is missing; install a JDK, then run it again" >&2; exit 1; }
@@ -80,6 +82,31 @@ else
 	$(PYTHON) -m venv --clear $(@D)/venv
 	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
 endif
+	@touch $@
+
+parts-s3: $(PARTS)/s3/ok ## fetch a server that speaks S3, for the tests of object stores
+
+$(PARTS)/s3/ok: requirements/s3.txt
+	@mkdir -p $(@D)
+ifdef UV
+	uv venv -q --clear --python $(PYTHON) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+else
+	$(PYTHON) -m venv --clear $(@D)/venv
+	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
+endif
+	@touch $@
+
+parts-clouds: $(PARTS)/clouds/bin/fake-gcs-server $(PARTS)/clouds/azurite/ok ## the same for GCS and Azure (needs Go and npm)
+
+$(PARTS)/clouds/bin/fake-gcs-server:
+	@command -v go >/dev/null || { echo "make parts-clouds: Go is missing" >&2; exit 1; }
+	GOBIN=$(@D) go install github.com/fsouza/fake-gcs-server@v$(FAKE_GCS_VERSION)
+
+$(PARTS)/clouds/azurite/ok:
+	@command -v npm >/dev/null || { echo "make parts-clouds: npm is missing" >&2; exit 1; }
+	@mkdir -p $(@D)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) azurite@$(AZURITE_VERSION)
 	@touch $@
 
 parts-delta: $(PARTS)/delta-$(DELTA_VERSION)/ok ## fetch Delta's two jars for the laboratory (needs Maven)
@@ -185,6 +212,7 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 	printf 'pyspark==$(OLDER_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/spark35.txt
 	printf 'pyspark==$(PARITY_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/parity.txt
 	printf 'mcp-apache-spark-history-server==1.0.2\nspark-history-cli==1.5.0\n' | uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-header --no-annotate - -o requirements/shs.txt
+	printf 'moto[s3]>=5.2.5\nflask\nflask-cors\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/s3.txt
 	printf 'atheris==3.0.0\n' | uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/fuzz.txt
 	for extra in embeddings cloud kafka postgres llm redis otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done
 	! grep -nE 'https?://|index-url|find-links' requirements.txt requirements/*.txt

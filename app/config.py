@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     upload_expires_seconds: PositiveInt = Field(86_400, description="A resumable upload that is not finished is forgotten after this long.")
     import_from: str = Field(
         "",
-        description="Places that the server may fetch logs from when a client names one, with commas: s3://bucket/prefix, gs://bucket, az://container, https://history.example.com:18480. Empty: none.",
+        description="Places that the server (when asked) and commands may fetch logs from, with commas: s3://bucket/prefix, gs://bucket, az://container, https://history:18480. Empty: none.",
     )
     import_networks: str = Field(
         "",

@@ -1,4 +1,4 @@
-"""Logs that the server fetches itself: what may be asked for, and how the worker brings one home."""
+"""Logs that are fetched from elsewhere, by the worker or a command: what may be asked for, and how one is brought home."""
 
 import asyncio
 import hashlib
@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from spark_copilot.app.config import Settings
-from spark_copilot.app.quota import QuotaReached
 from spark_copilot.connectors import history_server, object_store
 from spark_copilot.connectors.remote import Allowed, BadSource, Place, place
 from spark_copilot.rules_engine.errors import CopilotError, LimitExceeded, NotAnEventLog
-from spark_copilot.storage.access_repository import KeyRepository
-from spark_copilot.storage.metadata_repository import MetadataRepository
 
 STOP_LOOK_SECONDS = 0.2
 _BLOCK = 1 << 20
@@ -67,20 +64,6 @@ def asked(settings: Settings, url: str, application: str | None, attempt: str | 
     if where.is_store:
         object_store.client("store")
     return source, name
-
-
-def room(settings: Settings, repository: MetadataRepository, tenant: str) -> int:
-    """The bytes that a log may have which this tenant has fetched.
-
-    Raises:
-        QuotaReached: none.
-    """
-    if settings.quota_bytes is None or not KeyRepository(repository.database).any():
-        return settings.max_upload_bytes
-    left = settings.quota_bytes - repository.usage(tenant).stored_bytes
-    if left <= 0:
-        raise QuotaReached(f"the tenant may keep {settings.quota_bytes} bytes of logs and has them", "quota-bytes")
-    return min(settings.max_upload_bytes, left)
 
 
 def fetch(

@@ -18,8 +18,9 @@ import structlog
 from spark_copilot.app.analysis_process import Task
 from spark_copilot.app.analyst import Analyst
 from spark_copilot.app.config import Settings
-from spark_copilot.app.fetching import Fetched, FetchStopped, fetch, room
+from spark_copilot.app.fetching import Fetched, FetchStopped, fetch
 from spark_copilot.app.files import Files, safe_name
+from spark_copilot.app.quota import room
 from spark_copilot.app.watch.metrics import ANALYSES, PHASE_SECONDS, UPLOAD_BYTES
 from spark_copilot.connectors import tracing
 from spark_copilot.rules_engine.errors import CopilotError, Unavailable

@@ -78,7 +78,7 @@ def fetch(
 def _folder(store: Any, place: Place, out: Path, limit_bytes: int, told: Callable[[int, int | None], None]) -> None:
     prefix = place.key + "/"
     parts: list[tuple[str, int]] = []
-    for page in store.list(prefix):
+    for page in _pages(store, prefix, place):
         parts += [(str(entry["path"]), int(entry["size"])) for entry in page if not _HIDDEN.search(str(entry["path"])[len(prefix) :])]
         if len(parts) > MAX_PARTS:
             raise LimitExceeded(f"{place.text} holds more than {MAX_PARTS:,} objects", hint="Name the folder of one log.")
@@ -94,6 +94,16 @@ def _folder(store: Any, place: Place, out: Path, limit_bytes: int, told: Callabl
             with archive.open(entry, "w", force_zip64=True) as file:
                 stream = found.stream(min_chunk_size=PIECE_BYTES)
                 taken += _copy(stream, file.write, place, limit_bytes - taken, lambda more, so_far=taken: told(so_far + more, whole))  # type: ignore[misc]
+
+
+def _pages(store: Any, prefix: str, place: Place) -> Iterator[Any]:
+    """The listing; the client has no error of its own for a bucket that is not there."""
+    try:
+        yield from store.list(prefix)
+    except client("exceptions").GenericError as error:
+        if "404 Not Found" not in str(error):
+            raise
+        raise SourceNotFound(f"{place.text}: there is no such bucket or object") from error
 
 
 def _copy(stream: Iterator[Any], write: Callable[[bytes], Any], place: Place, room: int, told: Callable[[int], None]) -> int:

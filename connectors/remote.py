@@ -1,4 +1,4 @@
-"""Where a server may fetch logs from: places that its settings name, and addresses on the network that a name may stand for."""
+"""Where logs may be fetched from: places that its settings name, and addresses on the network that a name may stand for."""
 
 import ipaddress
 import re
@@ -57,10 +57,10 @@ class SourceNotFound(NotFound):
 
 
 class SourceForbidden(BadInput):
-    """The place wants credentials that this server does not have."""
+    """The place wants credentials that this process does not have."""
 
     code = "source-forbidden"
-    hint = "Credentials come from the server's own environment (docs/service.md)."
+    hint = "Credentials come from this process's own environment (docs/service.md)."
 
 
 class SourceUnavailable(Unavailable):
@@ -168,8 +168,8 @@ class Allowed:
             if same and (wanted.path + "/").startswith(known.path + "/"):
                 return
         if not self.places:
-            raise ImportNotAllowed("this server fetches logs from nowhere")
-        raise ImportNotAllowed("this server does not fetch logs from there")
+            raise ImportNotAllowed("logs are fetched from nowhere")
+        raise ImportNotAllowed("logs are not fetched from there")
 
     def address(self, host: str, found: str) -> str:
         """The address that a name was found to stand for, when it may be asked.

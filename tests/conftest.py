@@ -1,14 +1,17 @@
 """Fixtures for every test: a home of its own, the shared logs when they are there, real parts or a clear skip."""
 
+import importlib.util
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from spark_copilot.storage import migrate
 from spark_copilot.storage.database import Database
+from tests import object_stores
 from tests.postgres import binaries, server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,11 +43,42 @@ def spark_python() -> Path:
     wanted = (ROOT / "requirements" / "spark.txt").read_text().partition("pyspark==")[2].split()[0]
     found = parts / f"pyspark-{wanted}" / "venv" / "bin" / "python"
     if not found.exists():
-        missing = "pyspark is not installed: run `make parts` (needs Java 17)"
-        if os.environ.get("REQUIRE_PARTS") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        _part_missing("pyspark is not installed: run `make parts` (needs Java 17)")
     return found
+
+
+def _part_missing(missing: str) -> NoReturn:
+    """A skip; a failure where every part must be there."""
+    if os.environ.get("REQUIRE_PARTS") == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in ("s3", "gs", "az")])
+def any_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty bucket in a store of each kind; this process's environment leads there."""
+    yield from _store(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty bucket in a store that speaks S3; this process's environment leads there."""
+    yield from _store("s3", tmp_path_factory)
+
+
+def _store(kind: str, folders: pytest.TempPathFactory) -> Iterator[str]:
+    if importlib.util.find_spec("obstore") is None:
+        _part_missing('obstore is not installed (pip install "spark-intelligence-copilot[cloud]")')
+    if (command := object_stores.program(kind)) is None:
+        if kind != "s3":  # `make parts` brings that one only
+            pytest.skip(object_stores.MISSING[kind])
+        _part_missing(object_stores.MISSING[kind])
+    with object_stores.serving(kind, command, folders.mktemp(kind), "logs") as environment, pytest.MonkeyPatch.context() as patch:
+        for name in object_stores.cleared(environment):
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield f"{kind}://logs"
 
 
 @pytest.fixture(scope="session")

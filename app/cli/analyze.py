@@ -24,7 +24,8 @@ def command(
     logs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Event logs: files, directories, or - for standard input. Without one: the newest under spark.eventLog.dir.",
+            help="Event logs: files, directories, - for standard input, or addresses that SPARK_COPILOT_IMPORT_FROM allows "
+            "(s3://, gs://, az://, a History Server's page of an application). Without one: the newest under spark.eventLog.dir.",
             show_default=False,
         ),
     ] = None,
@@ -34,6 +35,14 @@ def command(
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow a log that is still written: a line at each change, the report when the run ends.")
     ] = False,
+    history_server: Annotated[
+        str | None,
+        typer.Option(
+            "--history-server",
+            help="Fetch the logs from this History Server, each named by its application: ID or ID/ATTEMPT.",
+            show_default=False,
+        ),
+    ] = None,
     pricing: Annotated[
         str | None,
         typer.Option(
@@ -63,8 +72,14 @@ def command(
         raise UsageError(f"no format {output_format!r}", hint=f"known: {', '.join(FORMATS)}")
     if emit is not None and emit not in EMITTED:
         raise UsageError(f"cannot emit {emit!r}", hint=f"known: {', '.join(EMITTED)}")
+    if history_server is not None:
+        logs = _of_history_server(history_server, logs or [])
     logs = chosen(logs or [], latest)
     if watch:
+        from spark_copilot.app.cli.logs import is_address
+
+        if any(is_address(log) for log in logs):
+            raise UsageError("--watch follows a log on this machine", hint="an address is fetched once; leave --watch out")
         if len(logs) > 1 or emit is not None:
             raise UsageError("--watch follows one log and prints its report", hint="name one log, and leave --emit out")
         from spark_copilot.app.cli.watch import follow
@@ -112,6 +127,14 @@ def _rows(history: list[Path], model: Path | None) -> "Sequence[HistoryRow]":
                 f"no run in {', '.join(map(str, history))}", hint="--history takes logs of earlier runs, or a directory of them"
             )
     return rows
+
+
+def _of_history_server(server: str, applications: list[str]) -> list[str]:
+    if not applications:
+        raise UsageError("--history-server fetches the logs of applications", hint="name one: ID or ID/ATTEMPT")
+    from spark_copilot.app.cli.fetched import application_url
+
+    return [application_url(server, application) for application in applications]
 
 
 def chosen(logs: list[str], latest: bool) -> list[str]:

@@ -28,6 +28,14 @@ _CODES: tuple[tuple[type[CopilotError], Exit], ...] = (
 )
 
 
+_BY_CODE = {
+    "import-not-allowed": Exit.USAGE, "import-address-refused": Exit.USAGE, "source-forbidden": Exit.AUTH, "source-too-slow": Exit.NETWORK,
+}  # fmt: skip
+"""By their codes, since naming their classes would load what fetches logs with every command."""
+
+
 def exit_code(error: CopilotError) -> Exit:
     """The exit code of an expected failure."""
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.INTERNAL)

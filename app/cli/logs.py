@@ -1,5 +1,6 @@
 """How a command reads its logs: within the configured limits, with a progress line, and large ones only once."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,22 +11,35 @@ from spark_copilot.orchestration.runs import LogRuns
 from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
 from spark_copilot.rules_engine.facts import AppRun
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
 
 def runs_of(log: str, settings: Settings | None = None) -> list[AppRun]:
-    """Every application of a log, a directory, or standard input ("-").
+    """Every application of a log, a directory, standard input ("-"), or an address that the settings allow.
 
     Raises:
         NotFound: no such log.
         BadInput: not an event log, or beyond the limits.
+        CopilotError: it cannot be fetched.
     """
     settings = settings or load()
     limits = ReadLimits(max_bytes=settings.max_decompressed_bytes)
+    if is_address(log):
+        from spark_copilot.app.cli.fetched import fetched
+
+        with fetched(log, settings) as brought, reading(brought.name) as heard:
+            return list(read_runs(brought, limits=limits, progress=heard))
     with reading(log) as heard:
         if log != "-" and worth_keeping(Path(log), settings):
             from spark_copilot.app.wiring import cache_of
 
             return list(cache_of(settings).runs(Path(log), limits=limits, progress=heard))
         return list(read_runs(log, limits=limits, progress=heard))
+
+
+def is_address(log: str) -> bool:
+    """Whether a log lies elsewhere: `s3://…`, `https://…`."""
+    return _ADDRESS.match(log) is not None
 
 
 def run_of(log: str) -> AppRun:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def reading(name: str) -> Iterator[Callable[[int], None] | None]:
-    """Bytes read so far, shown while a log is read; None where stderr is not a terminal."""
+def reading(name: str, verb: str = "reading") -> Iterator[Callable[[int], None] | None]:
+    """Bytes read so far, shown while a log is read or fetched; None where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -22,5 +22,5 @@ def reading(name: str) -> Iterator[Callable[[int], None] | None]:
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task(f"reading {name}", total=None)
+        task = bar.add_task(f"{verb} {name}", total=None)
         yield lambda done: bar.update(task, completed=done)

@@ -1,6 +1,5 @@
 """Logs that the server fetches: from a store that speaks S3, and from a History Server, which is our own."""
 
-import importlib.util
 import io
 import os
 import signal
@@ -24,7 +23,7 @@ from spark_copilot.app.service import Service
 from spark_copilot.connectors.eventlog import raw_lines
 from spark_copilot.orchestration.analyse import analyze
 from spark_copilot.rules_engine.errors import UsageError
-from tests import s3
+from tests.object_stores import put
 from tests.servers import QUICK, ended, history_server, serving, until
 
 SAMPLES = Path(str(files("spark_copilot.app"))) / "samples"
@@ -51,25 +50,17 @@ def uploads(home: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A store with a bucket `logs`; the environment to find it in."""
-    if importlib.util.find_spec("obstore") is None:
-        pytest.skip('obstore is not installed (pip install "spark-intelligence-copilot[cloud]")')
-    if (command := s3.program()) is None:
-        pytest.skip("no S3 server is installed (versitygw, or moto_server of moto[server])")
-    with s3.serving(command, tmp_path_factory.mktemp("s3"), "logs") as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        bucket = importlib.import_module("obstore.store").S3Store("logs", client_options={"allow_http": True})
-        bucket.put("ev/skewed.zstd", SKEWED.read_bytes())
-        bucket.put("ev/junk", b"<html>not a log</html>\n" * 100)
-        bucket.put("ev/empty", b"")
-        bucket.put("ev/large", os.urandom(300_000))
-        bucket.put("ev/eventlog_v2_app-1/appstatus_app-1", b"")
-        lines = [line.rstrip(b"\n") + b"\n" for line in raw_lines(SLOW)]
-        for number in range(3):
-            bucket.put(f"ev/eventlog_v2_app-1/events_{number + 1}_app-1", b"".join(lines[number * 40 : number * 40 + 40]))
-        yield environment
+def store(s3_bucket: str) -> dict[str, str]:
+    """A store with logs and other things in the bucket `logs`; the environment to find it in."""
+    put(s3_bucket, "ev/skewed.zstd", SKEWED.read_bytes())
+    put(s3_bucket, "ev/junk", b"<html>not a log</html>\n" * 100)
+    put(s3_bucket, "ev/empty", b"")
+    put(s3_bucket, "ev/large", os.urandom(300_000))
+    put(s3_bucket, "ev/eventlog_v2_app-1/appstatus_app-1", b"")
+    lines = [line.rstrip(b"\n") + b"\n" for line in raw_lines(SLOW)]
+    for number in range(3):
+        put(s3_bucket, f"ev/eventlog_v2_app-1/events_{number + 1}_app-1", b"".join(lines[number * 40 : number * 40 + 40]))
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def test_from_a_store(store: dict[str, str], home: Path, caplog: pytest.LogCaptureFixture) -> None:
