@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     upload_expires_seconds: PositiveInt = Field(86_400, description="A resumable upload that is not finished is forgotten after this long.")
     import_from: str = Field(
         "",
-        description="Places that the server (when asked) and commands may fetch logs from, with commas: s3://bucket/prefix, gs://bucket, az://container, https://history:18480. Empty: none.",
+        description="Places that logs may be fetched from, with commas: s3://bucket/prefix, gs://bucket, az://container, https://history:18480. Empty: none; commands fetch what their user names.",
     )
     import_networks: str = Field(
         "",

@@ -24,8 +24,8 @@ def command(
     logs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Event logs: files, directories, - for standard input, or addresses that SPARK_COPILOT_IMPORT_FROM allows "
-            "(s3://, gs://, az://, a History Server's page of an application). Without one: the newest under spark.eventLog.dir.",
+            help="Event logs: files, directories, - for standard input, or addresses (s3://, gs://, az://, a History Server's page of "
+            "an application; where SPARK_COPILOT_IMPORT_FROM is set, only those it names). Without one: the newest under spark.eventLog.dir.",
             show_default=False,
         ),
     ] = None,

@@ -10,7 +10,7 @@ from spark_copilot.app.cli.progress import reading
 from spark_copilot.app.config import Settings
 from spark_copilot.app.fetching import asked, fetch
 from spark_copilot.app.files import safe_name
-from spark_copilot.connectors.remote import BadSource
+from spark_copilot.connectors.remote import BadSource, place
 from spark_copilot.rules_engine.errors import UsageError
 
 _HADOOP = re.compile(r"s3[an](?=://)", re.IGNORECASE)
@@ -43,10 +43,12 @@ def fetched(address: str, settings: Settings) -> Iterator[Path]:
 
     Raises:
         BadSource: no place of a log.
-        ImportNotAllowed: the settings do not name it.
+        ImportNotAllowed: the settings name places, and not this one.
         CopilotError: it cannot be had, is larger than an upload may be, or takes too long.
     """
-    source, name = asked(settings, *_named(address))
+    url, application, attempt = _named(address)
+    settings = _trusting(settings, url)
+    source, name = asked(settings, url, application, attempt)
     home = settings.home / "fetched"
     home.mkdir(parents=True, exist_ok=True)  # not the machine's folder for small files: a log may be larger than what fits there
     with TemporaryDirectory(dir=home) as folder:
@@ -61,6 +63,15 @@ def fetched(address: str, settings: Settings) -> Iterator[Path]:
                 lambda: False,
             )
         yield part
+
+
+def _trusting(settings: Settings, url: str) -> Settings:
+    """Whoever runs a command names the address, so it needs no list; one that is set holds here too. Only a server takes addresses from others."""
+    if settings.import_from:
+        return settings
+    where = place(url)
+    port = f":{where.port}" if where.port is not None else ""
+    return settings.model_copy(update={"import_from": f"{where.scheme}://{where.host}{port}", "import_networks": "0.0.0.0/0,::/0"})
 
 
 def _named(address: str) -> tuple[str, str | None, str | None]:

@@ -38,11 +38,13 @@ def nothing_left(home: Path) -> bool:
     return list((home / "fetched").iterdir()) == []
 
 
-@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+@pytest.mark.parametrize(
+    ("scheme", "allowed"), [("s3", "s3://logs/ev"), ("s3a", "s3://logs"), ("s3", "")], ids=["listed", "s3a", "no list"]
+)
 def test_a_log_in_a_store_is_analysed_as_one_on_disk(
-    scheme: str, bucket: str, here: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    scheme: str, allowed: str, bucket: str, here: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
-    monkeypatch.setenv("SPARK_COPILOT_IMPORT_FROM", f"{bucket}/ev")
+    monkeypatch.setenv("SPARK_COPILOT_IMPORT_FROM", allowed)
     address = f"{scheme}://logs/ev/skewed.zstd"
     assert run(["analyze", address, "--format", "json"]) == 0
     assert capsys.readouterr().out == here
@@ -54,7 +56,6 @@ def test_a_log_in_a_store_is_analysed_as_one_on_disk(
 @pytest.mark.parametrize(
     ("address", "allowed", "code", "word"),
     [
-        pytest.param("s3://logs/ev/skewed.zstd", "", 2, "SPARK_COPILOT_IMPORT_FROM", id="no place allowed"),
         pytest.param("s3://logs/ev/skewed.zstd", "s3://logs/other", 2, "not fetched from there", id="another place allowed"),
         pytest.param("s3://logs/ev/none", "s3://logs", 3, "no such object", id="no such log"),
         pytest.param("s3://nowhere/ev/none", "s3://nowhere", 3, "no such bucket", id="no such bucket"),
@@ -65,6 +66,8 @@ def test_a_log_in_a_store_is_analysed_as_one_on_disk(
         pytest.param("http://127.0.0.1:9/history/app-1", "http://127.0.0.1:9", 5, "cannot be asked", id="nobody answers"),
         pytest.param("http://localhost:9/history/app-1", "http://localhost:9", 2, "private network", id="a name that leads inside"),
         pytest.param("http://169.254.169.254/history/x", "http://169.254.169.254", 2, "nothing is fetched from", id="metadata"),
+        pytest.param("http://169.254.169.254/history/x", "", 2, "nothing is fetched from", id="metadata, no list"),
+        pytest.param("http://localhost:9/history/app-1", "", 5, "cannot be asked", id="a name that leads inside, no list"),
     ],
 )
 def test_what_cannot_be_had(
