@@ -5,6 +5,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from spark_copilot.agents.connect_facts import connect_facts
 from spark_copilot.agents.observe import heard, observe
 from spark_copilot.agents.state import Context, State
 from spark_copilot.rules_engine.facts import AppRun
@@ -30,7 +31,7 @@ _FORMAT = re.compile(r"\b(parquet|orc|csv|json|text|avro|delta|iceberg|jdbc)\b",
 
 
 def metadata(state: State, runtime: Runtime[Context]) -> State:
-    """Tables read and written. Reads nothing of the state; writes `facts.tables` and what the rules on plans and settings say."""
+    """Tables read and written. Reads nothing of the state; writes `facts.tables`, `facts.connect` of a Spark Connect server, and what the rules on plans and settings say."""
     del state
     update = observe(runtime.context, "plan")
     run = runtime.context.run
@@ -39,6 +40,8 @@ def metadata(state: State, runtime: Runtime[Context]) -> State:
     except Exception as error:  # noqa: BLE001 - a bug in a settings rule must cost only the settings
         update["failed"].append(Failed(code="settings", error=repr(error)))
     update["facts"] = {"tables": tables(run)}
+    if (connect := connect_facts(run)) is not None:
+        update["facts"]["connect"] = connect
     heard(runtime.context, "metadata")
     return update
 

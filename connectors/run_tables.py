@@ -29,6 +29,8 @@ from spark_copilot.rules_engine.facts import (
     PUSH_READ,
     Application,
     AppRun,
+    ConnectOperation,
+    ConnectSession,
     Environment,
     ExecutorTable,
     JobTable,
@@ -74,6 +76,8 @@ class _Record(msgspec.Struct):
     late: Late
     cached: tuple[CachedRdd, ...]
     processes: tuple[Process, ...]
+    operations: tuple[ConnectOperation, ...]
+    sessions: tuple[ConnectSession, ...]
 
 
 def write_tables(run: AppRun, folder: Path, *, content_hash: str = "") -> None:
@@ -129,6 +133,8 @@ def read_tables(folder: Path) -> AppRun:
         late=record.late,
         cached=record.cached,
         processes=record.processes,
+        operations=record.operations,
+        sessions=record.sessions,
         **tables,
     )
 
@@ -301,6 +307,7 @@ def _run_columns(run: AppRun) -> dict[str, Any]:
     record = _Record(
         run.app, run.environment, run.streaming, run.errors, {k: dict(v) for k, v in run.resource_profiles.items()}, run.quality, run.running,
         run.resubmitted, tuple((stage, executor, dict(peaks)) for (stage, executor), peaks in run.stage_peaks.items()), run.late, run.cached, run.processes,
+        run.operations, run.sessions,
     )  # fmt: skip
     return {
         "app_id": _objects([run.app.id]),

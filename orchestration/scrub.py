@@ -24,6 +24,8 @@ _ADDRESS = re.compile(r"\b(?!127\.0\.0\.1\b)\d{1,3}(?:\.\d{1,3}){3}\b")
 _URL = re.compile(r"\b(?P<scheme>[a-z][a-z0-9+\-]{1,12}):(?P<slashes>/{1,3})(?P<rest>[^\s,\]\[()\"'<>;|]{1,2000})")
 _PATH = re.compile(r"(?<![\w.$\-/:])/(?P<rest>[^\s,\]\[()\"'<>;|:]{2,2000})")
 _QUOTED = re.compile(r"'(?P<text>[^'\n]{1,2000})'")
+_MESSAGE = re.compile(r'(?P<head>\b(?:string|sql|unparsed_identifier|name|fragment|query): )"(?P<text>(?:[^"\\\n]|\\.){1,2000})"')
+"""Fields of a Spark Connect request, as its messages are written out."""
 _COLUMN = re.compile(r"(?<![\w#.])(?P<name>[A-Za-z_][\w$]{0,200}(?:\.[\w$]{1,200}){0,5})(?=#\d)")
 _FIELD = re.compile(r"(?<=[<,])(?P<name>[A-Za-z_][\w$ ]{0,200})(?=:[a-z])")
 _SCAN = re.compile(
@@ -38,7 +40,7 @@ _NUMBER = re.compile(r"[-+]?[\d.]{1,30}(?:[eE][-+]?\d{1,3})?[LDFS]?(?:BD)?|true|
 _CLASS_FILE = re.compile(r"[\w$<>]{1,200}\.(?:java|scala|py|sql|kt)(?::\d+)?")
 _KEPT_SEGMENTS = frozenset({"_delta_log", "_temporary", "_SUCCESS", "tmp", "user", "jars", "java.base", ""})
 _HOST_KEYS = frozenset({"Host", "spark.driver.host", "spark.driver.bindAddress", "NM_HOST"})
-_USER_KEYS = frozenset({"User", "user.name", "USER"})
+_USER_KEYS = frozenset({"User", "user.name", "USER", "userId", "userName"})
 _NAME_KEYS = {"App Name": "app", "spark.app.name": "app", "spark.jobGroup.id": "group"}
 _KEPT_KEYS = frozenset(
     {"Event", "Reason", "Locality", "Executor ID", "Task Type", "metricType", "Class Name", "Spark Version", "DeterministicLevel", "Result", "App ID",
@@ -136,7 +138,8 @@ class Scrubber:
         text = _COLUMN.sub(lambda m: self._word("column", m["name"]), text)
         text = _FIELD.sub(lambda m: self._word("column", m["name"]), text)
         text = _COMPARED.sub(lambda m: m["head"] + self._literal(m["text"]), text)
-        return _QUOTED.sub(lambda m: f"'{self._literal(m['text'])}'", text)
+        text = _QUOTED.sub(lambda m: f"'{self._literal(m['text'])}'", text)
+        return _MESSAGE.sub(lambda m: f'{m["head"]}"{self._literal(m["text"])}"', text)
 
     def _pushed(self, match: re.Match[str]) -> str:
         values = "," + ",".join(self._literal(one.strip()) for one in match["text"][1:].split(",")) if match["text"] else ""

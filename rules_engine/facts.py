@@ -389,6 +389,40 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectOperation:
+    """One request of a Spark Connect client. Texts are masked and cut.
+
+    `state` is started, analysed, ready, finished, failed or cancelled: as far as the log tells. `ended_ms` is when it finished, failed or was
+    cancelled, `closed_ms` when the client let go of it; MISSING where no event says so, and so is `rows` of what produced none.
+    """
+
+    operation_id: str
+    session_id: str
+    user: str
+    statement: str
+    state: str
+    started_ms: int
+    analysed_ms: int
+    ready_ms: int
+    ended_ms: int
+    closed_ms: int
+    error: str | None
+    rows: int
+    job_ids: tuple[int, ...] = ()
+    sql_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectSession:
+    """One session of a Spark Connect client; `closed_ms` MISSING while it is open."""
+
+    session_id: str
+    user: str
+    started_ms: int
+    closed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """A process that belongs to the application and runs no tasks: YARN's application master."""
 
@@ -477,6 +511,9 @@ class AppRun:
     cached: tuple[CachedRdd, ...] = ()
     """RDDs persisted at the end; only where the log has block updates."""
     processes: tuple[Process, ...] = ()
+    operations: tuple[ConnectOperation, ...] = ()
+    """Requests to a Spark Connect server, in the order they began."""
+    sessions: tuple[ConnectSession, ...] = ()
 
     def __repr__(self) -> str:
         return f"AppRun({self.app.id}, {len(self.tasks)} tasks)"

@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from spark_copilot.app.report.connect import connect_lines, connect_summary
 from spark_copilot.app.report.plain import shown
 from spark_copilot.app.report.steps import steps, stop_after
 from spark_copilot.app.report.text import copyable, cost_line, order, place_of, prediction_line, record_of, saving_of
@@ -48,6 +49,9 @@ def render(report: Report, run: AppRun | None = None) -> str:
     if run is not None and len(run.tasks):
         body.append(_timeline(run))
     body += [_finding(n, f, report, run) for n, f in enumerate(report.findings, 1)]
+    if summary := connect_summary(report):
+        each = "".join(f"<li>{_text(line)}</li>" for line in connect_lines(report))
+        body.append(f"<h2>Operations</h2><p>{_text(summary)}.</p><ul>{each}</ul>")
     plan = steps(report)
     if len(plan) > 1:
         listed = "".join(f"<li>{_text(step.text)}<br><small>{_text(step.after)}</small></li>" for step in plan)

@@ -2,6 +2,7 @@
 
 import re
 
+from spark_copilot.app.report.connect import connect_lines, connect_summary
 from spark_copilot.app.report.plain import shown
 from spark_copilot.app.report.steps import steps, stop_after
 from spark_copilot.app.report.text import copyable, cost_line, order, place_of, prediction_line, record_of, saving_of
@@ -58,6 +59,8 @@ def render(report: Report) -> str:
         if measured:
             lines.append(f"- record: {measured}")
         lines.append("")
+    if summary := connect_summary(report):
+        lines += ["## Operations", "", f"{escaped(summary)}.", "", *(f"- {escaped(line)}" for line in connect_lines(report)), ""]
     plan = steps(report)
     if len(plan) > 1:
         lines += ["## In this order", "", *(f"{n}. {escaped(step.text)} *{step.after}*" for n, step in enumerate(plan, 1)), ""]

@@ -8,6 +8,7 @@ from rich.rule import Rule as Line
 from rich.table import Table
 from rich.text import Text
 
+from spark_copilot.app.report.connect import connect_lines, connect_summary
 from spark_copilot.app.report.plain import shown
 from spark_copilot.app.report.steps import Step, steps, stop_after
 from spark_copilot.rules_engine.findings import Change, CostReport, Finding, Prediction, Report, Saving, Severity
@@ -34,6 +35,8 @@ def _report(report: Report) -> Group:
         parts += [_quality(report), Text("")]
     for number, finding in enumerate(report.findings, 1):
         parts += [_finding(number, finding, report), Text("")]
+    if summary := connect_summary(report):
+        parts += [Line("operations", align="left", style="dim"), Text("\n".join([summary, *connect_lines(report)])), Text("")]
     plan = steps(report)
     if len(plan) > 1:
         parts += [Line("in this order", align="left", style="dim"), Text("\n".join(_plan(plan))), Text("")]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from spark_copilot.connectors.eventlog import events as ev
+from spark_copilot.connectors.eventlog import events_connect as connect_events
 from spark_copilot.connectors.eventlog import events_sql as sql_events
+from spark_copilot.connectors.eventlog.build_connect import MAX_OPERATIONS, Connect
 from spark_copilot.connectors.eventlog.build_executors import Executors
 from spark_copilot.connectors.eventlog.build_late import Lateness
 from spark_copilot.connectors.eventlog.build_sql import Sql
@@ -43,6 +45,7 @@ class Builder:
         self.tasks, self.stages, self.executors, self.sql = Tasks(mask), Stages(mask), Executors(mask), Sql(self.redactor)
         self.tasks.detail, self.sql.detail = detail, self.detail
         self.storage = Storage(mask)
+        self.connect = Connect(mask)
         self.version = ""
         self.start: ev.ApplicationStart | None = None
         self.ended = MISSING
@@ -81,6 +84,7 @@ class Builder:
             ev.ApplicationEnd: self._app_end,
             ev.EnvironmentUpdate: self._environment,
             ev.ResourceProfile: self._profile,
+            connect_events.OperationStarted: self.connect.started,
             ev.ProcessAdded: self.executors.process,
         }
 
@@ -105,6 +109,14 @@ class Builder:
         """Take one decoded event of this name."""
         if kind in ev.EXCLUSIONS:
             self._excluded(event, ev.EXCLUSIONS[kind])
+            return
+        if kind in connect_events.STEPS:
+            self.connect.step(event, connect_events.STEPS[kind])
+            self.see(event.time)
+            return
+        if isinstance(event, connect_events.SessionChange):
+            (self.connect.session_closed if kind.endswith("Closed") else self.connect.session_started)(event)
+            self.see(event.time)
             return
         if isinstance(event, ev.TaskEnd):
             self.task_end(event)
@@ -310,6 +322,10 @@ class Builder:
             late=self.lateness.seen(),
             cached=self.storage.table(),
             processes=tuple(self.executors.processes.values()),
+            operations=self.connect.table(
+                ((job.id, job.tags) for job in self.stages.jobs.values()), ((one.id, one.tags, one.jobs) for one in self.sql.by_id.values())
+            ),
+            sessions=tuple(self.connect.sessions.values()),
         )
         return self.redactor.everywhere(run)
 
@@ -393,6 +409,8 @@ class Builder:
     def _quality(self, missing: int) -> Quality:
         if self.ended == MISSING:
             self.issue("the log has no application end: the last event is taken as the end")
+        if self.connect.left_out:
+            self.issue(f"{self.connect.left_out:,} Spark Connect operations beyond the first {MAX_OPERATIONS:,} are left out")
         if self.stages.lost_starts:
             self.issue(f"{self.stages.lost_starts:,} jobs end whose start is not in the log")
         if self.stages.untimed:

@@ -13,6 +13,9 @@ from spark_copilot.connectors.eventlog.build_tasks import keep_peaks, sane_ms
 from spark_copilot.rules_engine.facts import MISSING, ExecutorTable, Process
 from spark_copilot.rules_engine.redact import map_texts
 
+MAX_PROCESSES = 1_000
+"""Beside executors; real runs have one."""
+
 
 @dataclass(slots=True)
 class Executor:
@@ -66,9 +69,11 @@ class Executors:
 
     def process(self, event: ev.ProcessAdded) -> None:
         """SparkListenerMiscellaneousProcessAdded."""
+        if event.id not in self.processes and len(self.processes) >= MAX_PROCESSES:
+            return
         info = event.info
         urls = {k: self.mask(v) for k, v in info.log_urls.items()}
-        self.processes[event.id] = Process(self.mask(event.id), info.host_port, max(info.cores, 0), sane_ms(event.time), urls)
+        self.processes[event.id] = Process(self.mask(event.id), info.host_port, min(max(info.cores, 0), 1 << 31), sane_ms(event.time), urls)
 
     def block_manager(self, event: ev.BlockManagerAdded) -> None:
         """SparkListenerBlockManagerAdded."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from spark_copilot.connectors.eventlog.events_connect import CONNECT, STEPS, OperationStarted, OperationStep, SessionChange
 from spark_copilot.connectors.eventlog.events_sql import DriverUpdates, QueryProgress, SqlEnd, SqlMetricUpdates, SqlStart, SqlUpdate
 from spark_copilot.rules_engine.facts import MISSING
 
@@ -462,6 +463,10 @@ KINDS: dict[str, type[Struct]] = {
     SQL + "SparkListenerSQLAdaptiveExecutionUpdate": SqlUpdate,
     SQL + "SparkListenerSQLAdaptiveSQLMetricUpdates": SqlMetricUpdates,
     SQL + "SparkListenerDriverAccumUpdates": DriverUpdates,
+    CONNECT + "OperationStarted": OperationStarted,
+    **dict.fromkeys(STEPS, OperationStep),
+    CONNECT + "SessionStarted": SessionChange,
+    CONNECT + "SessionClosed": SessionChange,
     STREAM + "QueryProgressEvent": QueryProgress,
     "org.apache.spark.sql.streaming.StreamingQueryListener.QueryProgressEvent": QueryProgress,
 }
@@ -479,6 +484,8 @@ UNREAD = frozenset(
         "SparkListenerTaskGettingResult",
         "SparkListenerSpeculativeTaskSubmitted",
         "SparkListenerExecutorMetricsUpdate",
+        CONNECT + "ServiceStarted",
+        CONNECT + "ServiceEnd",
     }
 )
 """Known events that add nothing to an AppRun."""

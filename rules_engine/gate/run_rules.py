@@ -137,7 +137,7 @@ _VOLATILE = re.compile(
     r"spark\.(?:app\.(?:id|startTime|submitTime|attempt|initial)|driver\.(?:host|port|appUIAddress|bindAddress|blockManager\.port|pod)|executor\.id"
     r"|blockManager\.port|ui\.(?:port|proxyBase|filters)|yarn\.(?:app\.|cache\.|secondary)|repl\.|org\.apache\.hadoop\.yarn|submit\.|files\Z|jars\Z"
     r"|kubernetes\.(?:driver\.pod\.name|executor\.podNamePrefix|submitInDriver|driver\.service|resource)|local\.dir|fileserver|rdd\.scope|sql\.execution\.id"
-    r"|eventLog\.(?:dir|enabled)\Z|job\.|jobGroup|hadoop\.fs\.s3a\.vectored|history\.)"
+    r"|eventLog\.(?:dir|enabled)\Z|job\.|jobGroup|hadoop\.fs\.s3a\.vectored|history\.|externalBlockStore\.folderName\Z)"
 )
 
 

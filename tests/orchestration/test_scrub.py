@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spark_copilot.app.cli.main import run
-from spark_copilot.connectors.eventlog import read_run
+from spark_copilot.connectors.eventlog import raw_lines, read_run
 from spark_copilot.orchestration.analyse import analyze
 from spark_copilot.orchestration.scrub import BROKEN, Scrubber, scrub, scrub_log
 from spark_copilot.rules_engine.errors import NotAnEventLog
@@ -133,3 +133,20 @@ def test_the_setting_bounds_what_is_unpacked(tmp_path: Path, monkeypatch: pytest
     assert run(["scrub", str(SHIPPED[0]), str(tmp_path / "out")]) == 3
     assert "bytes come out of" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_requests_to_a_connect_server_lose_names_and_texts(tmp_path: Path) -> None:
+    log = Path(__file__).resolve().parents[1] / "data" / "connect" / "connect-operations.zstd"
+    scrub_log(log, tmp_path / "out")
+    text = (tmp_path / "out").read_text()
+    whole = b"".join(raw_lines(log)).decode()
+    for word in ("hunter2", '\\"ann\\"', '"ann"', '"bob"', "User_ann", "User_bob"):
+        assert word in whole, word
+        assert word not in text, word
+    before, after = read_run(log), read_run(tmp_path / "out")
+    figures = [(one.state, one.ended_ms, one.rows, one.job_ids, one.sql_ids) for one in before.operations]
+    assert [(one.state, one.ended_ms, one.rows, one.job_ids, one.sql_ids) for one in after.operations] == figures
+    assert len({one.user for one in after.operations}) == 2
+    asked = [" ".join(one.statement for one in run.operations) for run in (before, after)]
+    for word in ("too large", "SELECT", "numbers", "kept"):
+        assert [word in statements for statements in asked] == [True, False], word

@@ -307,13 +307,13 @@ def _add(router: APIRouter, prefix: str, store: Store, answers: Answers) -> None
         length: int = 20,
     ) -> Answer:
         """SQL executions, the oldest first."""
-        every = sorted(run.run.sql, key=lambda one: one.sql_id)[max(offset, 0) : max(offset, 0) + max(length, 0)]
+        every = run.executions[max(offset, 0) : max(offset, 0) + max(length, 0)]
         return Answer([sql.sql_json(run, one, details=details, plan=planDescription) for one in every])
 
     @router.get(prefix + "/sql/{execution_id}", responses=_answers("object"))
     def one_sql(run: Annotated[Totals, Depends(totals)], execution_id: int, details: bool = True, planDescription: bool = True) -> Answer:  # noqa: N803
         """One SQL execution."""
-        found = next((one for one in run.run.sql if one.sql_id == execution_id), None)
+        found = next((one for one in run.executions if one.sql_id == execution_id), None)
         if found is None:
             raise NotFound(f"unknown query execution id: {execution_id}")
         return Answer(sql.sql_json(run, found, details=details, plan=planDescription))

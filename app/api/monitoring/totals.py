@@ -9,7 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_copilot.app.api.monitoring.values import PEAKS
-from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, PUSH_READ, SUCCESS, AppRun, IntColumn, Resubmission, RunningTask
+from spark_copilot.rules_engine.facts import (
+    FAILED,
+    KILLED,
+    MISSING,
+    PUSH_READ,
+    SUCCESS,
+    AppRun,
+    IntColumn,
+    Resubmission,
+    RunningTask,
+    SqlExecution,
+)
 
 TASK_KILLED = "TaskKilled ("
 _NUMBERS = itertools.count()
@@ -33,7 +44,13 @@ class Totals:
     def settled(self) -> bool:
         """Whether every answer about the run stays as it is: nothing in it counts up to now."""
         run = self.run
-        return run.complete and not run.running and all(one.completed_ms != MISSING for one in run.sql)
+        return run.complete and not run.running and all(one.completed_ms != MISSING for one in self.executions)
+
+    @cached_property
+    def executions(self) -> list[SqlExecution]:
+        """SQL executions by id, without those that only a job names: Spark 1.6 logs no more of any."""
+        told = (one for one in self.run.sql if one.plan is not None or max(one.submitted_ms, one.completed_ms) != MISSING)
+        return sorted(told, key=lambda one: one.sql_id)
 
     def metric(self, name: str) -> IntColumn:
         """A task metric; zeros where the log has none."""

@@ -15,7 +15,18 @@ from spark_copilot.rules_engine.plans import graph_of
 from tests.connectors.test_run_tables import assert_same
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "eventlogs" / "codec-sample"
-LINES = SAMPLE.read_bytes().splitlines()
+_CONNECT = "org.apache.spark.sql.connect.service.SparkListenerConnect"
+_OPERATION: dict[str, Any] = {"jobTag": "tag", "operationId": "op", "eventTime": 1_795_841_778_792, "extraTags": {}}
+RARE: list[dict[str, Any]] = [
+    {"Event": f"{_CONNECT}SessionStarted", "sessionId": "s", "userId": "ann", "eventTime": 1_795_841_778_000, "extraTags": {}},
+    {"Event": f"{_CONNECT}OperationStarted", **_OPERATION, "sessionId": "s", "userId": "ann", "userName": "", "statementText": "range {}", "sparkSessionTags": []},
+    {"Event": f"{_CONNECT}OperationFinished", **_OPERATION, "producedRowCount": 3},
+    {"Event": f"{_CONNECT}OperationFailed", **_OPERATION, "errorMessage": "no"},
+    {"Event": "org.apache.spark.scheduler.SparkListenerMiscellaneousProcessAdded", "time": 1_795_841_778_000, "processId": "yarn-am",
+     "info": {"hostPort": "h:1", "cores": 1, "logUrlInfo": {"stdout": "u"}}},
+]  # fmt: skip
+"""Events that the sample does not have."""
+LINES = [*SAMPLE.read_bytes().splitlines(), *(json.dumps(event, separators=(",", ":")).encode() for event in RARE)]
 VALUES: list[Any] = [
     -1, 0, (1 << 31) - 1, (1 << 63) - 1, -(1 << 63), 1 << 63, 1 << 200, 1.5, -0.0, 1e308, "", "x", "9" * 400, "\u0000", "\u202e\ud83d\ude00", "a\nb",
     "x" * 5000, None, True, [], {}, [[]], {"a": {"b": []}}, [1, "x"],

@@ -74,6 +74,15 @@ def test_a_run_that_goes_on_is_worded_each_time(tmp_path: Path, counted: list[in
     assert len(counted) == 2 * done > 0
 
 
+def test_an_execution_that_only_a_job_names_is_not_listed(tmp_path: Path) -> None:
+    shutil.copy(SAMPLE.parents[1] / "older" / "spark-1.6.3.zstd", tmp_path / "log.zstd")
+    ask = client(tmp_path)
+    (app,) = ask.get("/api/v1/applications").json()
+    assert ask.get(f"/api/v1/applications/{app['id']}/sql").json() == []
+    assert ask.get(f"/api/v1/applications/{app['id']}/sql/0").status_code == 404
+    assert len(ask.get(f"/api/v1/applications/{app['id']}/jobs").json()) == 5
+
+
 def test_a_log_written_anew_is_answered_anew(tmp_path: Path, counted: list[int]) -> None:
     log = tmp_path / "log"
     shutil.copy(SAMPLE, log)
