@@ -105,6 +105,12 @@ _NO_THREADS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_NO_STREAMING: dict[int | str, dict[str, Any]] = {
+    404: {"description": "as the History Server answers", "content": _SENTENCE},
+    **problems(422),
+}
+
+
 def monitoring_router(store: Store) -> APIRouter:
     """All routes over one store."""
     router = APIRouter(route_class=_SparkRoute, default_response_class=Answer, tags=["Spark monitoring API"])
@@ -287,16 +293,22 @@ def _add(router: APIRouter, prefix: str, store: Store, answers: Answers) -> None
         """Processes of the application that are no executors: YARN's application master."""
         return Answer([executors.process_json(one) for one in sorted(run.run.processes, key=lambda one: one.process_id)])
 
-    @router.get(prefix + "/threads", responses=_NO_THREADS)
-    @router.get(prefix + "/executors/{executor_id}/threads", responses=_NO_THREADS)
-    def threads(run: Annotated[Totals, Depends(totals)]) -> Response:
-        """Thread dumps are of running processes: the History Server has none either, and says so."""
-        return PlainTextResponse("Thread dumps not available through the history server.", 503)
+    @router.get(prefix + "/threads", status_code=503, response_class=PlainTextResponse, responses=_NO_THREADS)
+    def task_threads(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Response:
+        """The thread of a running task: the History Server has none to show either, and says so."""
+        return _no_threads(store, *named)
 
-    @router.get(prefix + "/streaming/{part:path}", response_class=Response, responses=_answers("none"))
-    def streaming(run: Annotated[Totals, Depends(totals)], part: str) -> Response:
+    @router.get(prefix + "/executors/{executor_id}/threads", status_code=503, response_class=PlainTextResponse, responses=_NO_THREADS)
+    def executor_threads(named: Annotated[tuple[str, str | None], Depends(attempt)], executor_id: str) -> Response:
+        """Thread dumps of a running executor: the History Server has none to show either, and says so."""
+        del executor_id
+        return _no_threads(store, *named)
+
+    @router.get(prefix + "/streaming/{part:path}", status_code=404, response_class=PlainTextResponse, responses=_NO_STREAMING)
+    def streaming(named: Annotated[tuple[str, str | None], Depends(attempt)], part: str) -> Response:
         """DStream statistics, which no event log holds."""
-        raise NotFound(f"no streaming listener attached to {run.run.app.name}")
+        del part
+        raise NotFound(f"no streaming listener attached to {store.attempt(*named).app.name}")
 
     @router.get(prefix + "/sql", responses=_answers("list"))
     def all_sql(
@@ -340,6 +352,11 @@ def _add(router: APIRouter, prefix: str, store: Store, answers: Answers) -> None
     def logs(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Response:
         """The attempt's event log as a zip."""
         return _zipped(store, *named)
+
+
+def _no_threads(store: Store, app_id: str, attempt_id: str | None) -> Response:
+    store.attempt(app_id, attempt_id)
+    return PlainTextResponse("Thread dumps not available through the history server.", 503)
 
 
 def _zipped(store: Store, app_id: str, attempt_id: str | None) -> Response:
