@@ -69,7 +69,10 @@ class Settings(BaseSettings):
     analysis_memory_bytes: PositiveInt = Field(6 * 2**30, description="Address space of the process that analyses one log.")
     analysis_cpu_seconds: PositiveInt = Field(7_200, description="Processor time that the analysis of one log may take.")
     analysis_wall_seconds: PositiveInt = Field(10_800, description="Time that the analysis of one log may take.")
-    job_attempts: PositiveInt = Field(3, description="Times a log is tried whose analysis crashed or whose worker was lost.")
+    job_attempts: PositiveInt = Field(
+        3,
+        description="Times a log is tried whose analysis crashed. A worker that was lost over it counts apart: after ten the log is given up.",
+    )
     job_lease_seconds: float = Field(30.0, gt=0, description="A worker that is not heard of for this long has lost its jobs.")
     job_heartbeat_seconds: float = Field(10.0, gt=0, description="How often a worker says that it holds its jobs; well below the lease.")
     job_sweep_seconds: float = Field(10.0, gt=0, description="How often a worker looks for jobs that others have lost.")

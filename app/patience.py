@@ -14,6 +14,12 @@ def patient_for(seconds: float) -> type[asyncio.Protocol]:
             super().connection_made(transport)
             self._look(None)
 
+        def on_body(self, body: bytes) -> None:
+            # uvicorn gathers a body in a buffer and copies it out again. Added to nothing, and taken as bytes, bytes are not copied.
+            if not self.cycle.body:
+                self.cycle.body = b""
+            super().on_body(body)
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._next_look.cancel()
             super().connection_lost(exc)

@@ -1,8 +1,9 @@
 """The queue of analyses: a table with leases. At least once in execution, once in effect.
 
 A worker claims a job and holds it by heartbeats. Every claim raises the job's token, and whatever a worker writes names its token, so a worker
-that was taken for dead and comes back changes nothing. Jobs whose lease ran out are queued again, three times by default, then they are dead
-and their run has failed. No transaction is open while a job is worked on.
+that was taken for dead and comes back changes nothing. A job whose analysis failed is queued again, three times by default, then it is dead and
+its run has failed. A job whose worker was lost is queued again without that counting, since workers are killed for many reasons; only when it has
+lost so many that it may be what kills them it is dead too. No transaction is open while a job is worked on.
 """
 
 import secrets
@@ -21,8 +22,10 @@ T = TypeVar("T")
 
 DEFAULT_LEASE_MS = 30_000
 DEFAULT_ATTEMPTS = 3
+MAX_WORKERS_LOST = 10
+"""An analysis runs in a process of its own, so a log that takes its worker along is rare; one that has cost as many is it."""
 _BACKOFF_MS = 1_000
-"""Wait before the second attempt; doubled for the third."""
+"""Wait before the second attempt; doubled with each, up to five times."""
 
 
 class RunFinished(Conflict):
@@ -135,6 +138,7 @@ class JobQueue:
             late = session.scalars(select(Job).where(Job.status == RUNNING, lost).with_for_update(skip_locked=True).limit(100)).all()
             error = {"code": "worker-lost", "detail": "the worker that held this job did not answer any more"}
             for job in late:
+                job.workers_lost += 1
                 self._end_attempt(session, job, error, final=False)
             return len(late)
 
@@ -216,7 +220,8 @@ class JobQueue:
         run = session.get_one(Run, job.run_id)
         now = clock(session)
         job.last_error, job.lease_until_ms = error, None
-        if final or job.attempts >= job.max_attempts:
+        failures = job.attempts - job.workers_lost
+        if final or failures >= job.max_attempts or job.workers_lost >= MAX_WORKERS_LOST:
             job.status = FAILED if final else DEAD
             run.status, run.error, run.finished_ms = FAILED, error, now
             run.original = None  # nobody reads it again; what no row names is swept
@@ -224,7 +229,7 @@ class JobQueue:
             add_event(session, job.tenant, job.run_id, FAILED, {"status": FAILED, "error": error})
             return
         job.status, job.worker = QUEUED, None
-        job.ready_ms = now + _BACKOFF_MS * 2 ** (job.attempts - 1)
+        job.ready_ms = now + _BACKOFF_MS * 2 ** min(job.attempts - 1, 5)
         run.status, run.progress = QUEUED, {"stage": "queued", "share": 0.0}
         add_event(session, job.tenant, job.run_id, QUEUED, {"status": QUEUED, "because": error["detail"]})
 

@@ -94,6 +94,8 @@ class Job(Base):
     status: Mapped[str]
     attempts: Mapped[int]
     max_attempts: Mapped[int]
+    workers_lost: Mapped[int] = mapped_column(server_default="0")
+    """Attempts that ended because the worker was gone, which says little about the log."""
     token: Mapped[int]
     """Grows with every claim: a worker that lost its lease holds an old one, and its writes change nothing."""
     worker: Mapped[str | None]

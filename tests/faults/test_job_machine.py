@@ -14,7 +14,7 @@ from sqlalchemy import update
 from spark_copilot.rules_engine.errors import NotFound
 from spark_copilot.storage import migrate
 from spark_copilot.storage.database import Database
-from spark_copilot.storage.job_queue import DEFAULT_ATTEMPTS, Claim, JobQueue, RunFinished
+from spark_copilot.storage.job_queue import DEFAULT_ATTEMPTS, MAX_WORKERS_LOST, Claim, JobQueue, RunFinished
 from spark_copilot.storage.metadata_repository import MetadataRepository
 from spark_copilot.storage.models import Job
 from tests.storage.builders import add, finish
@@ -29,6 +29,7 @@ class Modelled:
 
     status: str = "queued"
     attempts: int = 0
+    lost: int = 0
     holder: Claim | None = None
     late: bool = False
     done: int = 0
@@ -80,7 +81,8 @@ class Jobs(RuleBasedStateMachine):
 
     def ended(self, run: Modelled, *, final: bool) -> None:
         run.holder = None
-        run.status = "failed" if final or run.attempts >= DEFAULT_ATTEMPTS else "queued"
+        over = run.attempts - run.lost >= DEFAULT_ATTEMPTS or run.lost >= MAX_WORKERS_LOST
+        run.status = "failed" if final or over else "queued"
 
     @rule(claim=claims)
     def heartbeat(self, claim: Claim) -> None:
@@ -115,6 +117,7 @@ class Jobs(RuleBasedStateMachine):
         late = [run for run in self.model.values() if run.status == "running" and run.late]
         assert self.queue.sweep() == len(late)
         for run in late:
+            run.lost += 1
             self.ended(run, final=False)
 
     @rule(run_id=runs)

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from spark_copilot.app.config import Settings
 from spark_copilot.app.service import Service
 from spark_copilot.rules_engine.units import show_ms
+from spark_copilot.storage.database import Database
+from spark_copilot.storage.metadata_repository import MetadataRepository
 from spark_copilot.storage.models import LOCAL_TENANT
 from tests.faults.long import long
 from tests.servers import QUICK, ended, serving, started, until
@@ -83,10 +86,30 @@ def test_j1_a_killed_workers_job_is_finished_elsewhere(home: Path) -> None:
         assert server.poll() is None
 
 
+def test_j1_more_workers_killed_than_a_log_has_attempts(home: Path) -> None:
+    with serving(home, **QUICK, SPARK_COPILOT_WORKER_INSIDE="0") as (client, _):
+        run = send(client, slow_log(2, "A"))
+        database = Database(None, home)
+        events = MetadataRepository(database).events
+
+        def begun(times: int) -> bool:
+            return [event.name for event in events("local", run)].count("running") == times
+
+        for turn in range(4):
+            with started(home, ["worker"], **QUICK) as worker:
+                until(partial(begun, turn + 1))
+                worker.kill()
+                worker.wait()
+        with started(home, ["worker"], **QUICK):
+            assert ended(client, run)["status"] == "done"
+        assert begun(5)
+        database.close()
+
+
 @long
 def test_j1_workers_killed_and_stopped_at_random(home: Path) -> None:
     dice = random.Random(1)
-    with serving(home, **QUICK, SPARK_COPILOT_ANALYSIS_CONCURRENCY="1", SPARK_COPILOT_JOB_ATTEMPTS="9") as (client, _):
+    with serving(home, **QUICK, SPARK_COPILOT_ANALYSIS_CONCURRENCY="1") as (client, _):
         for turn in range(40):
             with started(home, ["worker"], **QUICK) as worker:
                 runs = [send(client, slow_log(1, f"{turn}.{n}")) for n in range(3)]

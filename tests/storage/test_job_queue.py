@@ -7,7 +7,7 @@ import pytest
 
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
 from spark_copilot.storage.database import Database
-from spark_copilot.storage.job_queue import JobQueue, RunFinished
+from spark_copilot.storage.job_queue import MAX_WORKERS_LOST, JobQueue, RunFinished
 from spark_copilot.storage.metadata_repository import MetadataRepository
 from tests.storage.builders import add, claimed, finish
 
@@ -94,6 +94,58 @@ def test_j4_three_attempts_then_dead(database: Database) -> None:
     assert queue.depth() == {"dead": 1}
     run = MetadataRepository(database).run("local", run_id)
     assert (run.status, run.error, run.original) == ("failed", error, None)
+
+
+def test_j1_lost_workers_do_not_use_up_the_attempts(database: Database) -> None:
+    add(database)
+    queue, doomed = JobQueue(database), JobQueue(database, lease_ms=GONE)
+    error = {"code": "analysis-crashed", "detail": "it fell over"}
+    for number in range(5):
+        assert doomed.claim(f"w{number}") is not None
+        assert queue.sweep() == 1
+        _again(database)
+    for _ in range(2):
+        claim = queue.claim("w")
+        assert claim is not None
+        assert queue.fail(claim, error, final=False)
+        _again(database)
+    last = queue.claim("w")
+    assert last is not None
+    assert last.attempt == 8
+    assert finish(database, last)
+    assert queue.depth() == {"done": 1}
+
+
+def test_j4_a_job_that_kills_its_workers_ends(database: Database) -> None:
+    run = add(database)
+    queue, doomed = JobQueue(database), JobQueue(database, lease_ms=GONE)
+    taken = 0
+    while doomed.claim("w") is not None:
+        taken += 1
+        assert taken <= MAX_WORKERS_LOST
+        assert queue.sweep() == 1
+        _again(database)
+    assert taken == MAX_WORKERS_LOST
+    assert queue.depth() == {"dead": 1}
+    ended = MetadataRepository(database).run("local", run.id)
+    assert ended.status == "failed"
+    assert ended.error is not None
+    assert ended.error["code"] == "worker-lost"
+
+
+def test_j4_crashes_count_whatever_was_lost_between(database: Database) -> None:
+    add(database)
+    queue, doomed = JobQueue(database), JobQueue(database, lease_ms=GONE)
+    for number in range(3):
+        assert queue.depth() == {"queued": 1}
+        assert doomed.claim("dies") is not None
+        assert queue.sweep() == 1
+        _again(database)
+        claim = queue.claim("w")
+        assert claim is not None
+        assert queue.fail(claim, {"code": "analysis-crashed", "detail": f"{number}"}, final=False)
+        _again(database)
+    assert queue.depth() == {"dead": 1}
 
 
 def test_j13_a_stopped_worker_gives_back_without_counting(database: Database) -> None:
