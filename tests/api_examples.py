@@ -68,7 +68,7 @@ def _things(client: TestClient) -> dict[str, str]:
         "run_id": first["run_id"], "other_id": runs[1]["run_id"], "app_id": first["application"]["id"], "key": finding["key"],
         "fingerprint": finding["fingerprint"], "thread_id": json.loads(thread.rpartition("data: ")[2])["thread_id"],
         "upload_id": client.post("/api/v1/uploads", headers={"Upload-Length": "100"}).headers["location"].rpartition("/")[2],
-        "attempt_id": "1", "job_id": "0", "stage_id": "0", "stage_attempt": "0", "execution_id": "0", "rdd_id": "0", "executor_id": "driver", "part": "statistics",
+        "attempt_id": "1", "job_id": "0", "stage_id": "0", "stage_attempt": "0", "execution_id": "0", "rdd_id": "0", "executor_id": "driver",
     }  # fmt: skip
 
 
@@ -80,7 +80,9 @@ def _one(client: TestClient, method: str, path: str, ids: dict[str, str]) -> dic
     if body is not None:
         body = json.loads(re.sub(r"{(\w+)}", lambda m: ids[m[1]], json.dumps(body)))
         found["request"] = {"application/json": body}
-    if method in LAST or path.endswith(("/cancel", "/event-logs", "/import", "/uploads", "/logs", "/{rdd_id}", "}/threads", "/{part}")):
+    if method in LAST or path.endswith(
+        ("/cancel", "/event-logs", "/import", "/uploads", "/logs", "/{rdd_id}", "}/threads", "/statistics", "/receivers", "/batches")
+    ):
         if path.endswith(("/cancel", "/event-logs", "/import")):
             answer = client.get(f"/api/v1/runs/{ids['run_id']}").json()
             answer = {k: v for k, v in answer.items() if k in ("run_id", "filename", "size_bytes", "content_hash", "created_ms")}

@@ -109,6 +109,8 @@ def test_a6_answers_are_as_documented(world: World, schema: Any, path: str, meth
     operation = schema[path][method]
     cases = st.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode])
     known = world.known(path, method)
+    # A History Server refuses thread dumps with 503, and so does ours.
+    checks = [check for check in CHECKS if check is not not_a_server_error or not path.endswith("}/threads")]
 
     @settings(
         max_examples=EXAMPLES,
@@ -122,6 +124,6 @@ def test_a6_answers_are_as_documented(world: World, schema: Any, path: str, meth
     def answers(case: Any, real: bool) -> None:
         if real and case.path_parameters:
             case.path_parameters.update({name: known[name] for name in case.path_parameters if name in known})
-        case.call_and_validate(base_url=world.url, session=world.session, checks=CHECKS, timeout=30)
+        case.call_and_validate(base_url=world.url, session=world.session, checks=checks, timeout=30)
 
     answers()

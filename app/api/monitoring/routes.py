@@ -304,10 +304,11 @@ def _add(router: APIRouter, prefix: str, store: Store, answers: Answers) -> None
         del executor_id
         return _no_threads(store, *named)
 
-    @router.get(prefix + "/streaming/{part:path}", status_code=404, response_class=PlainTextResponse, responses=_NO_STREAMING)
-    def streaming(named: Annotated[tuple[str, str | None], Depends(attempt)], part: str) -> Response:
+    @router.get(prefix + "/streaming/statistics", status_code=404, response_class=PlainTextResponse, responses=_NO_STREAMING)
+    @router.get(prefix + "/streaming/receivers", status_code=404, response_class=PlainTextResponse, responses=_NO_STREAMING)
+    @router.get(prefix + "/streaming/batches", status_code=404, response_class=PlainTextResponse, responses=_NO_STREAMING)
+    def streaming(named: Annotated[tuple[str, str | None], Depends(attempt)]) -> Response:
         """DStream statistics, which no event log holds."""
-        del part
         raise NotFound(f"no streaming listener attached to {store.attempt(*named).app.name}")
 
     @router.get(prefix + "/sql", responses=_answers("list"))
