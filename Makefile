@@ -70,7 +70,7 @@ format: .venv/dev.ok ## ruff format and safe fixes
 coverage: .venv/dev.ok ## tests with a coverage table
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term
 
-parts: $(PARTS)/pyspark-$(SPARK_VERSION)/ok parts-s3 ## fetch what optional tests start: Spark (needs Java 17) and an S3 server
+parts: $(PARTS)/pyspark-$(SPARK_VERSION)/ok parts-s3 parts-otlp ## fetch what optional tests start: Spark (needs Java 17), an S3 server, an exporter of traces
 
 $(PARTS)/pyspark-$(SPARK_VERSION)/ok: requirements/spark.txt
 	@command -v java >/dev/null || { echo "make parts: Java 17 is missing; install a JDK, then run it again" >&2; exit 1; }
@@ -94,6 +94,17 @@ ifdef UV
 else
 	$(PYTHON) -m venv --clear $(@D)/venv
 	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
+endif
+	@touch $@
+
+parts-otlp: $(PARTS)/otlp/ok ## fetch the exporter of traces, for the test of a collector that does not answer
+
+$(PARTS)/otlp/ok: requirements/otlp.txt .venv/bin/python
+	@rm -rf $(@D)/site && mkdir -p $(@D)
+ifdef UV
+	uv pip install -q --python $(BIN)/python --target $(@D)/site --require-hashes -r $<
+else
+	$(BIN)/python -m pip install -q --no-deps --target $(@D)/site --require-hashes -r $<
 endif
 	@touch $@
 
@@ -213,6 +224,9 @@ lock: ## maintainers: resolve again and write the hash lists (needs uv)
 	printf 'pyspark==$(PARITY_VERSION)\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/parity.txt
 	printf 'mcp-apache-spark-history-server==1.0.2\nspark-history-cli==1.5.0\n' | uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-header --no-annotate - -o requirements/shs.txt
 	printf 'moto[s3]>=5.2.5\nflask\nflask-cors\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/s3.txt
+	grep -oE '^[a-z0-9_.-]+==[^ ;]+' requirements/dev.txt > requirements/otlp.txt.tmp
+	printf 'opentelemetry-exporter-otlp-proto-http\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/otlp.txt.tmp - -o requirements/otlp.txt
+	rm requirements/otlp.txt.tmp
 	printf 'atheris==3.0.0\n' | uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/fuzz.txt
 	for extra in embeddings cloud kafka postgres llm redis otel; do uv export -q --frozen --no-dev --extra $$extra --no-header --no-annotate --no-emit-project -o requirements/$$extra.txt; done
 	! grep -nE 'https?://|index-url|find-links' requirements.txt requirements/*.txt

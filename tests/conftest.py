@@ -54,6 +54,15 @@ def _part_missing(missing: str) -> NoReturn:
     pytest.skip(missing)
 
 
+@pytest.fixture(scope="session")
+def otlp_exporter() -> Path:
+    """A folder for PYTHONPATH with what sends traces to a collector, from `make parts`."""
+    found = object_stores.PARTS / "otlp" / "site"
+    if not found.is_dir():
+        _part_missing("the exporter of traces is not installed: run `make parts-otlp`")
+    return found
+
+
 @pytest.fixture(scope="module", params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in ("s3", "gs", "az")])
 def any_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an empty bucket in a store of each kind; this process's environment leads there."""

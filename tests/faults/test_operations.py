@@ -5,6 +5,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +18,7 @@ import pytest
 from spark_copilot.app.cli.main import run
 from tests.faults.long import long
 from tests.faults.test_jobs import send, slow_log
-from tests.servers import serving, until
+from tests.servers import ended, serving, until
 
 SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
 
@@ -69,6 +70,51 @@ def test_u7_clients_that_stop_in_the_middle(home: Path) -> None:
     ):
         assert quick(client) < 250
         until(lambda: all(closed(one) for one in heads + bodies), 15)
+
+
+@contextmanager
+def silent_collector() -> Iterator[tuple[str, list[socket.socket]]]:
+    """A collector of traces that takes connections and never answers; its address, and the connections it has."""
+    taken: list[socket.socket] = []
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.append(stack.enter_context(listener.accept()[0]))
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", taken
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_o1_a_trace_collector_that_does_not_answer(home: Path, otlp_exporter: Path) -> None:
+    traced = {
+        "PYTHONPATH": str(otlp_exporter),
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "64",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "32",
+    }
+    with (
+        silent_collector() as (address, connections),
+        serving(home / "plain") as (plain, _),
+        serving(home / "traced", OTEL_EXPORTER_OTLP_ENDPOINT=address, **traced) as (client, process),
+    ):
+        run = send(client, SAMPLE.read_bytes())
+        until(lambda: connections)  # spans are on their way, and stay there
+        quick(plain), quick(client)
+        without, with_it = quick(plain, 200), quick(client, 200)  # four times what may wait to be sent
+        assert with_it < 3 * without + 20
+        assert ended(client, run)["status"] == "done"
+        begun = time.monotonic()
+        process.terminate()
+        process.wait(timeout=30)
+        assert time.monotonic() - begun < 15
 
 
 @long
