@@ -12,7 +12,7 @@ from spark_copilot.rules_engine.errors import BadInput
 
 # Slope of log seconds on the (scaled) column, before any run is seen: mean and spread. Twice the nodes rarely halves the time.
 SLOPES: Final[Mapping[str, tuple[float, float]]] = {
-    "scale_out": (-0.5, 0.5),
+    "scale_out": (-0.8, 0.5),
     "input_size": (0.5, 0.5),
     "count": (0.0, 0.5),
     "fraction": (0.0, 0.5),
@@ -21,9 +21,16 @@ SLOPES: Final[Mapping[str, tuple[float, float]]] = {
     "memory_per_node": (0.0, 0.5),
     "machine": (0.0, 0.5),
 }
-# How fast that slope changes: an e-fold of nodes raises it by twice this. Speed-up flattens (Amdahl with a tenth serial: about 0.1).
-# The like for sizes and counts made contexts that no run had worse, so they have none.
-BENDS: Final[Mapping[str, tuple[float, float]]] = {"scale_out": (0.06, 0.05)}
+PRESSURE_SLOPE: Final = (0.25, 0.5)  # of data per memory, beyond what size and memory do each by itself
+# The part of the seconds that the column leaves alone, as a share of the part it scales, at the median run: which way the column
+# scales, and median and spread (natural log) of that share. Adding nodes ends at the serial part; so little of it is known
+# beforehand for sizes and counts that the runs must say it.
+FIXED: Final[Mapping[str, tuple[float, float, float]]] = {
+    "scale_out": (-1.0, 0.7, 0.8),
+    "input_size": (1.0, 0.05, 2.0),
+    "count": (1.0, 0.05, 2.0),
+}
+NOT_FIXED: Final = (0.0, 1.0, 1.0)
 POSITIVE: Final = frozenset({"scale_out", "input_size", "memory", "memory_per_node"})
 FRACTION_SCALE: Final = 2.0  # puts 0 .. 1 on about the same footing as one e-fold of a count
 
@@ -117,12 +124,11 @@ class Scaling:
         place = {kind: kinds.index(kind) for kind in ("scale_out", "input_size", "memory", "memory_per_node") if kind in kinds}
         memory = place.get("memory", place.get("memory_per_node"))
         pressure = memory is not None and "input_size" in place
-        slopes = [SLOPES.get(k, (0.0, 0.5)) for k in kinds] + ([(0.0, 0.25)] if pressure else [])
-        bends = [BENDS.get(k, (0.0, 0.0)) if log else (0.0, 0.0) for k, log in zip(kinds, ~linear, strict=True)] + [(0.0, 0.0)] * pressure
+        slopes = [SLOPES.get(k, (0.0, 0.5)) for k in kinds] + [PRESSURE_SLOPE] * pressure
+        parts = [FIXED.get(k, NOT_FIXED) if log else NOT_FIXED for k, log in zip(kinds, ~linear, strict=True)] + [NOT_FIXED] * pressure
         groups = np.append(is_machine, np.zeros(int(pressure), dtype=bool))
-        wave = place.get("scale_out")
-        (slope, slope_sd), (bend, bend_sd) = np.array(slopes).T, np.array(bends).T
-        design = Design(slope, slope_sd, bend, bend_sd, groups, wave)
+        (slope, slope_sd), (fixed, fixed_at, fixed_sd) = np.array(slopes).T, np.array(parts).T
+        design = Design(slope, slope_sd, fixed, np.log(fixed_at), fixed_sd, groups, place.get("scale_out"))
         floor = np.where(linear, 1.0, x.min(axis=0) * 1e-3)
         return cls(
             log=~linear,

@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from spark_copilot.ml.runtime_baselines import Baseline, Boosting, Ernest, Linear, Network
 from spark_copilot.ml.runtime_columns import SLOPES, BadHistory, Scaling, check, columns_of, encode, names_of
 from spark_copilot.ml.runtime_contributions import contributions
-from spark_copilot.ml.runtime_kernels import Floats, LogProcess
+from spark_copilot.ml.runtime_kernels import Floats
+from spark_copilot.ml.runtime_process import LogProcess
 
 MIN_RUNS = 3
 MIN_RUNS_TO_SWITCH = 8  # below, a leave-one-out comparison is mostly luck

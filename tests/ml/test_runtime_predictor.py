@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from spark_copilot.ml.runtime_baselines import Ernest, Linear
 from spark_copilot.ml.runtime_columns import Scaling
 from spark_copilot.ml.runtime_predictor import RuntimePredictor
+from spark_copilot.ml.runtime_process import LogProcess
 from spark_copilot.rules_engine.errors import CopilotError
 
 FEATURES = ["nodes", "gigabytes"]
@@ -69,6 +70,31 @@ def test_error_falls_with_runs_and_stays_small_outside() -> None:
     assert errors[30] < errors[6] < 0.25
     model = RuntimePredictor(FEATURES, KINDS).fit(*history(30))
     assert model.predict([[20.0, 200.0]])[0] == pytest.approx(30 + 40 * 10, rel=0.25)
+
+
+def test_speed_up_flattens_where_a_part_does_not_scale() -> None:
+    nodes = np.array([[2.0], [3.0], [4.0], [6.0], [8.0], [10.0], [12.0]])
+    model = RuntimePredictor(["nodes"], {"nodes": "scale_out"}).fit(nodes, 60 + 600 / nodes[:, 0])
+    far = model.predict([[24.0], [48.0]])
+    assert far[0] == pytest.approx(60 + 600 / 24, rel=0.02)
+    assert far[1] == pytest.approx(60 + 600 / 48, rel=0.03)  # a power law through these runs says 42 s
+
+
+def test_a_fixed_part_shows_below_the_smallest_input() -> None:
+    iterations = np.array([[20.0], [30.0], [50.0], [70.0], [100.0]])
+    model = RuntimePredictor(["iterations"], {"iterations": "count"}).fit(iterations, 100 + iterations[:, 0])
+    assert model.predict([[1.0]])[0] == pytest.approx(101, rel=0.15)  # a power law through these runs says 45 s
+
+
+def test_what_is_odd_about_one_configuration_holds_for_its_other_runs() -> None:
+    """At 5 nodes and 50 GB the tasks leave cores idle: 30 % longer, whatever k; the neighbours know nothing of it."""
+    grid = np.array([[n, size, k] for n in (3, 4, 5, 6, 7) for size in (30, 40, 50, 60, 70) for k in (1, 2, 4, 8)], dtype=float)
+    odd = (grid[:, 0] == 5) & (grid[:, 1] == 50)
+    seconds = (30 + 40 * grid[:, 1] / grid[:, 0]) * grid[:, 2] ** 0.2 * np.where(odd, 1.3, 1.0)
+    unseen = odd & (grid[:, 2] == 4)
+    model = RuntimePredictor([*FEATURES, "k"], {**KINDS, "k": "count"}).fit(grid[~unseen], seconds[~unseen])
+    assert model.predict(grid[unseen])[0] == pytest.approx(seconds[unseen][0], rel=0.03)
+    assert model.predict([[5.0, 60.0, 3.0]])[0] == pytest.approx((30 + 40 * 12) * 3**0.2, rel=0.02)
 
 
 def test_intervals_widen_outside_and_with_coverage() -> None:
@@ -145,6 +171,35 @@ def test_same_runs_same_model_also_through_pickle_and_clone() -> None:
     model = RuntimePredictor(FEATURES, KINDS).fit(x, y)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(x), model.predict(x))
     np.testing.assert_array_equal(clone(model).fit(x, y).predict(x), model.predict(x))
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    x, y = history(12)
+    types = np.repeat([0.0, 1.0], 6)
+    scaling = Scaling.of(np.column_stack([x, types]), [*KINDS.values(), "machine"])
+    rows, target = scaling(np.column_stack([x, types])), np.log(y)
+    process = LogProcess(scaling.design).fit(rows, target, np.ones(12))
+    z = np.random.default_rng(0).normal(size=len(process.theta_)) / 2
+    arguments = (rows, process.kernel_.distances(rows, rows), target, np.ones(12))
+    numeric = [(process._loss(z + step, *arguments)[0] - process._loss(z - step, *arguments)[0]) / 2e-5 for step in 1e-5 * np.eye(len(z))]
+    np.testing.assert_allclose(process._loss(z, *arguments)[1], numeric, rtol=1e-3, atol=1e-4)
+
+
+def test_leave_one_out_of_the_process_equals_conditioning_again() -> None:
+    x, y = history(9)
+    scaling = Scaling.of(x, list(KINDS.values()))
+    rows, target = scaling(x), np.log(y)
+    process = LogProcess(scaling.design).fit(rows, target, np.ones(9))
+    kernel, theta = process.kernel_, process.theta_
+    runs = kernel.runs(rows, theta)
+    matrix = kernel.covariance(theta, runs, runs).matrix
+    np.testing.assert_allclose(np.diag(matrix), kernel.variance(theta, runs))
+    matrix = matrix + (kernel.noise(theta) ** 2 + 1e-8) * np.eye(9)
+    rest = target - kernel.trend(runs) - process.level_
+    for i in range(9):
+        keep = np.arange(9) != i
+        expected = matrix[i, keep] @ np.linalg.solve(matrix[np.ix_(keep, keep)], rest[keep])
+        assert process.loo_error_[i] == pytest.approx(rest[i] - expected, abs=1e-6)
 
 
 def test_leave_one_out_of_the_line_equals_refitting() -> None:
