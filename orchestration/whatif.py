@@ -25,6 +25,7 @@ from spark_copilot.rules_engine.findings import (
     Value,
 )
 from spark_copilot.rules_engine.profile import profile
+from spark_copilot.rules_engine.rules.changes import has_already
 from spark_copilot.rules_engine.units import parse_bytes, parse_count, show_money, show_ms
 
 KNEE_GAIN = 0.05
@@ -231,7 +232,7 @@ def _of_settings(run: AppRun, settings: Mapping[str, str]) -> tuple[list[Remedy]
     proposed = _proposed(run) if settings else {}
     for key, value in settings.items():
         count = parse_count(value) or None
-        if run.conf(key) == value:
+        if has_already(run, key, value):
             continue
         if key == "spark.sql.shuffle.partitions" and count:
             stages = _shuffled(run)

@@ -7,17 +7,20 @@ from spark_copilot.rules_engine.gate.target import SparkVersion
 from spark_copilot.rules_engine.partitioning import shuffle_partitions
 
 
-def _default(run: AppRun, key: str) -> str:
-    entry = catalog().entry(key)
-    return "" if entry is None else entry.default(SparkVersion.parse(run.app.spark_version)) or ""
+def has_already(run: AppRun, key: str, value: str) -> bool:
+    """Whether the run had a key so, said or by the default of its Spark version."""
+    current = run.conf(key)
+    if current is None:
+        entry = catalog().entry(key)
+        current = None if entry is None else entry.default(SparkVersion.parse(run.app.spark_version))
+    return (current or "").strip().lower() == value.strip().lower()
 
 
 def conf(run: AppRun, key: str, to: str, text: str, stop: str) -> tuple[Change, ...]:
-    """Set one key; () when the run already had it so, said or by the default of its Spark version."""
-    current = run.conf(key)
-    if (_default(run, key) if current is None else current).strip().lower() == to.strip().lower():
+    """Set one key; () when the run already had it so."""
+    if has_already(run, key, to):
         return ()
-    return (Change(kind="conf", key=key, from_=current, to=to, text=text, stop_condition=stop),)
+    return (Change(kind="conf", key=key, from_=run.conf(key), to=to, text=text, stop_condition=stop),)
 
 
 def code(key: str, text: str, stop: str, to: str | None = None) -> tuple[Change, ...]:
