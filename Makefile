@@ -18,6 +18,19 @@ export SPARK_COPILOT_PARTS := $(PARTS)
 # Bytecode is what makes the second command fast; some environments switch it off.
 unexport PYTHONDONTWRITEBYTECODE
 
+# A part that is a list of wheels, in a venv beside its mark; with uv, else with plain pip.
+ifdef UV
+define wheels
+uv venv -q --clear --python $(PYTHON) $(@D)/venv
+	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+endef
+else
+define wheels
+$(PYTHON) -m venv --clear $(@D)/venv
+	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
+endef
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -nE 's/^([a-z][a-z0-9-]*):.*[#][#] .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
@@ -75,26 +88,14 @@ parts: $(PARTS)/pyspark-$(SPARK_VERSION)/ok parts-s3 parts-otlp ## fetch what op
 $(PARTS)/pyspark-$(SPARK_VERSION)/ok: requirements/spark.txt
 	@command -v java >/dev/null || { echo "make parts: Java 17 is missing; install a JDK, then run it again" >&2; exit 1; }
 	@mkdir -p $(@D)
-ifdef UV
-	uv venv -q --clear --python $(PYTHON) $(@D)/venv
-	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
-else
-	$(PYTHON) -m venv --clear $(@D)/venv
-	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
-endif
+	$(wheels)
 	@touch $@
 
 parts-s3: $(PARTS)/s3/ok ## fetch a server that speaks S3, for the tests of object stores
 
 $(PARTS)/s3/ok: requirements/s3.txt
 	@mkdir -p $(@D)
-ifdef UV
-	uv venv -q --clear --python $(PYTHON) $(@D)/venv
-	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
-else
-	$(PYTHON) -m venv --clear $(@D)/venv
-	$(@D)/venv/bin/python -m pip install -q --no-deps --require-hashes -r $<
-endif
+	$(wheels)
 	@touch $@
 
 parts-otlp: $(PARTS)/otlp/ok ## fetch the exporter of traces, for the test of a collector that does not answer
@@ -153,8 +154,7 @@ parity: .venv/dev.ok $(PARTS)/pyspark-$(PARITY_VERSION)/ok ## a real History Ser
 
 $(PARTS)/pyspark-$(PARITY_VERSION)/ok: requirements/parity.txt
 	@mkdir -p $(@D)
-	uv venv -q --clear --python $(PYTHON) $(@D)/venv
-	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+	$(wheels)
 	@touch $@
 
 parts-shs: $(PARTS)/shs/ok ## fetch clients written for the History Server, for the tests that point them here (needs uv and Python 3.12)
@@ -183,8 +183,7 @@ lab-older: .venv/demo.ok $(PARTS)/pyspark-$(OLDER_VERSION)/ok ## a part of the l
 
 $(PARTS)/pyspark-$(OLDER_VERSION)/ok: requirements/spark35.txt
 	@mkdir -p $(@D)
-	uv venv -q --clear --python $(PYTHON) $(@D)/venv
-	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r $<
+	$(wheels)
 	@touch $@
 
 samples: .venv/demo.ok parts ## make the sample logs of app/samples again

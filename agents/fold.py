@@ -1,7 +1,7 @@
 """One finding a cause: the same code at the same place folded over its stages, and what another finding explains better left out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from spark_copilot.rules_engine.findings import (
     Broadcast,
@@ -28,12 +28,12 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "locality-wait": ("straggler-tasks", "too-few-partitions"),
     "small-files-read": ("too-many-small-tasks", "task-overhead", "missing-partition-filter"),
     "too-many-small-tasks": ("task-overhead",),
-    "out-of-memory": ("task-failures", "gc-pressure"),
+    "out-of-memory": ("task-failures",),
     "job-failed": ("task-failures",),
     "task-failures": ("straggler-tasks",),
     "oversized-partitions": ("spill", "too-few-partitions"),
 }
-"""Code, or code and cause -> codes that say less about the same stages: where both stand, only the first is kept."""
+"""Code, or code and cause -> codes that say less about the same stages: where both stand, only the first is kept. With a cause it is the whole entry."""
 
 EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "executor-lost": ("allocation-churn",),
@@ -44,6 +44,7 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "broadcast-too-large": ("driver-bound", "large-driver-result"),
     "batch-slower-than-trigger": ("driver-bound",),
     "state-growth": ("gc-pressure",),
+    "out-of-memory: Java heap": ("gc-pressure",),
 }
 """The same for findings that speak of the whole run."""
 
@@ -74,13 +75,16 @@ def _stages(seen: Observation) -> frozenset[str]:
     return frozenset({f"{seen.where.stage_id}.{seen.where.stage_attempt}"}) if seen.where.stage_id is not None else frozenset()
 
 
+def _said(table: Mapping[str, tuple[str, ...]], seen: Observation) -> tuple[str, ...]:
+    return table.get(f"{seen.code}: {seen.cause}", table.get(seen.code, ()))
+
+
 def _unexplained(observed: Sequence[Observation]) -> list[Observation]:
     kept = []
     for seen in observed:
         stages = _stages(seen)
         better = any(
-            (seen.code in EXPLAINS.get(f"{other.code}: {other.cause}", EXPLAINS.get(other.code, ())) and stages & _stages(other))
-            or seen.code in EXPLAINS_RUN.get(other.code, ())
+            (seen.code in _said(EXPLAINS, other) and stages & _stages(other)) or seen.code in _said(EXPLAINS_RUN, other)
             for other in observed
         )
         if not better:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.servers import free_port
 
 TICK = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 120
@@ -42,14 +43,6 @@ class Server:
         begun = time.perf_counter()
         self.get(path)
         return time.perf_counter() - begun
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -45,7 +45,10 @@ def _whole(run: AppRun) -> npt.NDArray[np.int64]:
 
 
 def waiting_spans(run: AppRun) -> npt.NDArray[np.int64]:
-    """Spans in which no task ran for a reason outside the driver's work: no executor was there, or a stream waited for its trigger. Shape (n, 2)."""
+    """Spans in which no task ran for a reason outside the driver's work. Shape (n, 2).
+
+    No executor was there, a stream waited for its trigger, or a Spark Connect server for its clients.
+    """
     idle = _minus(_whole(run), run.busy_intervals)
     reasons: list[npt.NDArray[np.int64]] = []
     if run.local_cores is None:
@@ -73,6 +76,9 @@ def waiting_spans(run: AppRun) -> npt.NDArray[np.int64]:
         if len(worked):
             span = np.array([[worked[0, 0], max(worked[-1, 1], _next_batch_ms(batches[:, 0], run.ended_ms))]], dtype=np.int64)
             reasons.append(_minus(span, worked))
+    if run.operations:
+        asked = np.array([[o.started_ms, run.ended_ms if o.ended_ms == MISSING else o.ended_ms] for o in run.operations], dtype=np.int64)
+        reasons.append(_minus(_whole(run), union(asked[asked[:, 0] != MISSING], run.started_ms, run.ended_ms)))
     if not reasons:
         return np.zeros((0, 2), dtype=np.int64)
     wait = union(np.concatenate(reasons), run.started_ms, run.ended_ms)

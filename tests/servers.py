@@ -22,6 +22,13 @@ QUICK = {
 """Recovery in seconds instead of half a minute."""
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def serving(home: Path, **settings: str) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
     """`spark-copilot serve` on a free port; a client of it and its process."""
@@ -38,9 +45,7 @@ def history_server(home: Path, logs: Path) -> Iterator[httpx.Client]:
 
 @contextmanager
 def _serving(home: Path, more: list[str], settings: dict[str, str]) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with (
         started(home, ["serve", "--port", str(port), *more], **settings) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load.servers import Environment, ask, engine_of, sample_lines, serving, state, wait
+from benchmarks.load.servers import Environment, ask, engine_of, sample_lines, serving, state
 from benchmarks.load.size import Size
 from benchmarks.parse import repeated
 from spark_copilot.storage.database import Database
-from tests.servers import started
+from tests.servers import started, until
 
 
 def killed(home: Path, environment: Environment, size: Size) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def drained(home: Path, environment: Environment, size: Size, *, kill: bool) -> 
         begun = time.monotonic()
         with ThreadPoolExecutor(size.senders) as pool:
             sent_ids = list(pool.map(send, range(size.logs)))
-        wait(lambda: {state(port, run_id) for run_id in sent_ids} <= {"done", "failed", "cancelled"}, 900)
+        until(lambda: {state(port, run_id) for run_id in sent_ids} <= {"done", "failed", "cancelled"}, 900)
         seconds = time.monotonic() - begun
         listed = json.loads(ask(port, "GET", "/api/v1/runs?limit=1000")[1])["items"]
         jobs, ends = outcomes(home, environment)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load.servers import ROOT, SAMPLE, Environment, ask, sample_lines, serving, state, wait
+from benchmarks.load.servers import READY_SECONDS, ROOT, SAMPLE, Environment, ask, sample_lines, serving, state
 from benchmarks.load.size import Size
 from benchmarks.parse import repeated
+from tests.servers import until
 
 LOOK_SECONDS = 0.1
 ENOUGH = 0.5
@@ -28,7 +29,7 @@ def reads(home: Path, environment: Environment, size: Size) -> dict[str, Any]:
     """Latencies with nothing else going on, then of those requests that began and ended while both logs were being analysed."""
     with serving(home, environment) as (port, _):
         run_id = str(json.loads(ask(port, "POST", "/api/v1/event-logs", SAMPLE.read_bytes())[1])["run_id"])
-        wait(lambda: state(port, run_id) == "done")
+        until(lambda: state(port, run_id) == "done", READY_SECONDS)
         idle, idle_failed = asked(port, run_id, size)
         megabytes = size.large_log_mb
         for _ in range(TRIES):
@@ -85,9 +86,9 @@ def analysing(port: int, megabytes: int) -> Iterator[Both]:
     watcher = threading.Thread(target=look)
     watcher.start()
     try:
-        wait(lambda: both.looks or not watcher.is_alive())
+        until(lambda: both.looks or not watcher.is_alive(), READY_SECONDS)
         yield both
-        wait(lambda: {state(port, one) for one in large} == {"done"}, 900)
+        until(lambda: {state(port, one) for one in large} == {"done"}, 900)
     finally:
         stop.set()
         watcher.join()

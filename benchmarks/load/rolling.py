@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load.servers import Environment, ask, engine_of, sample_lines, serving, state, wait
+from benchmarks.load.servers import READY_SECONDS, Environment, ask, engine_of, sample_lines, serving, state
 from benchmarks.load.size import Size
-from tests.balancer import Balancer, free_port
+from tests.balancer import Balancer
+from tests.servers import free_port, until
 
 
 def rolling(home: Path, environment: Environment, size: Size) -> dict[str, Any]:
@@ -65,14 +66,14 @@ def restarted(home: Path, environment: Environment, size: Size, servers: int) ->
             for port, own in running.items():
                 balancer.out.add(port)
                 if servers > 1:  # as a rolling update does: no new requests, the old ones end, then SIGTERM
-                    wait(lambda port=port: balancer.open.get(port, 0) == 0)
+                    until(lambda port=port: balancer.open.get(port, 0) == 0, READY_SECONDS)
                 own.close()
                 own.enter_context(serving(home, environment, port))
                 balancer.out.discard(port)
                 time.sleep(1)
             stop.set()
         port = balancer.servers[0]
-        wait(lambda: {state(port, run_id) for run_id in sent_ids} <= {"done", "failed"}, 600)
+        until(lambda: {state(port, run_id) for run_id in sent_ids} <= {"done", "failed"}, 600)
         done = sum(state(port, run_id) == "done" for run_id in sent_ids)
     for failure in failures[:3] if servers > 1 else []:
         print("  failed:", failure)

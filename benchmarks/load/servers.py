@@ -3,20 +3,18 @@
 import http.client
 import json
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from spark_copilot.connectors.eventlog import ReadLimits
 from spark_copilot.connectors.eventlog.decompress import Snapshot, blocks
-from tests.balancer import free_port
-from tests.servers import started
+from tests.servers import free_port, started, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLE = ROOT / "app" / "samples" / "skewed-join.zstd"
 Environment = dict[str, str]
+READY_SECONDS = 120
 
 
 @contextmanager
@@ -24,7 +22,7 @@ def serving(home: Path, environment: Environment, port: int = 0) -> Iterator[tup
     """`spark-copilot serve` on a port; the port and its process id."""
     port = port or free_port()
     with started(home, ["serve", "--port", str(port)], **environment) as process:
-        wait(lambda: answers(port))
+        until(lambda: answers(port), READY_SECONDS)
         yield port, process.pid
 
 
@@ -45,16 +43,6 @@ def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[i
         return answer.status, answer.read()
     finally:
         connection.close()
-
-
-def wait(found: Callable[[], Any], seconds: float = 120.0) -> Any:
-    """What the function finds, once it finds something."""
-    until = time.monotonic() + seconds
-    while not (value := found()):
-        if time.monotonic() > until:
-            raise TimeoutError(f"nothing came of it within {seconds:g} s")
-        time.sleep(0.05)
-    return value
 
 
 def memory_mb(pid: int, what: str) -> float:

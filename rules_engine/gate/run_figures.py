@@ -9,6 +9,7 @@ import numpy as np
 from spark_copilot.rules_engine.facts import FAILED, SUCCESS, AppRun, IntColumn
 from spark_copilot.rules_engine.gate import values
 from spark_copilot.rules_engine.plans import walk
+from spark_copilot.rules_engine.rules.deaths import deaths
 
 MIN_STAGE_TASKS = 8
 """Below it the median of a stage says little."""
@@ -59,6 +60,7 @@ def figures_of(run: AppRun) -> Figures:
     settings = dict(run.environment.spark)
     for execution in run.sql:
         settings |= execution.modified_configs
+    lost = deaths(run)
     spilled = [_sum(tasks.memory_spilled_bytes), _sum(tasks.disk_spilled_bytes)]
     return Figures(
         name=run.app.name,
@@ -76,7 +78,7 @@ def figures_of(run: AppRun) -> Figures:
         gc_ms=_sum(tasks.gc_ms),
         failed_tasks=int((tasks.status == FAILED).sum()),
         stage_retries=int(((run.stages.attempt > 0) & ~run.stages.skipped).sum()) if len(run.stages) else 0,
-        lost_executors=sum(_is_loss(reason) for reason in run.executors.removed_reason),
+        lost_executors=len(lost.of_memory) + len(lost.otherwise),
         joins=_joins(run),
         skew_ratio=_skew(run),
         heap_share=_heap(run, settings),
@@ -86,13 +88,6 @@ def figures_of(run: AppRun) -> Figures:
 
 def _sum(column: IntColumn | None) -> int | None:
     return None if column is None else int(column.sum())
-
-
-_ORDERLY = ("idle", "decommission", "driver commanded", "shutdown", "shut down", "normal", "killed by driver", "scale")
-
-
-def _is_loss(reason: str | None) -> bool:
-    return reason is not None and reason != "" and not any(word in reason.lower() for word in _ORDERLY)
 
 
 def _joins(run: AppRun) -> Mapping[str, int]:

@@ -10,6 +10,7 @@ from spark_copilot.rules_engine.limits import ExecutorLimits
 from spark_copilot.rules_engine.profile import call_site
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf
+from spark_copilot.rules_engine.rules.deaths import deaths
 from spark_copilot.rules_engine.wall_clock import driver_gaps
 
 
@@ -154,17 +155,15 @@ def allocation_churn(run: AppRun, limits: ExecutorLimits) -> Iterator[Observatio
     What to do: a longer idle timeout, and a minimum that covers the usual job.
     Blind spot: executors lost to failures or preemption belong to executor-lost.
     """
-    removed = [
-        (int(t), i)
-        for i, (t, reason, driver) in enumerate(
-            zip(run.executors.removed_ms.tolist(), run.executors.removed_reason, run.executors.is_driver.tolist(), strict=True)
-        )
-        if t != MISSING and not driver and not _lost(reason) and t < run.ended_ms - 1_000
-    ]
+    lost = deaths(run)
+    gone = run.executors.removed_ms
+    given_back = (gone != MISSING) & ~run.executors.is_driver & (gone < run.ended_ms - 1_000)
+    given_back[[*lost.of_memory, *lost.otherwise]] = False
+    removed = gone[given_back]
     started = int((~run.executors.is_driver).sum())
-    if not removed or len(removed) < limits.churn_min_removed or started < limits.churn_ratio * max(run.executors_max, 1):
+    if not len(removed) or len(removed) < limits.churn_min_removed or started < limits.churn_ratio * max(run.executors_max, 1):
         return
-    first = min(t for t, _ in removed)
+    first = int(removed.min())
     again = int(((run.executors.added_ms > first) & ~run.executors.is_driver).sum())
     if again < limits.churn_min_removed:
         return
@@ -183,13 +182,6 @@ def allocation_churn(run: AppRun, limits: ExecutorLimits) -> Iterator[Observatio
         changes=conf(run, "spark.dynamicAllocation.executorIdleTimeout", "60s", "the default; keep executors through short pauses", stop)
         + conf(run, "spark.dynamicAllocation.minExecutors", str(max(run.executors_max // 2, 1)), "keep what the usual job needs", stop),
     )
-
-
-def _lost(reason: str | None) -> bool:
-    text = (reason or "").lower()
-    if "killed by driver" in text:  # how dynamic allocation's own removals read
-        return False
-    return any(w in text for w in ("lost", "exit", "killed by", "heartbeat", "unable", "fail", "137", "143", "oom")) and "idle" not in text
 
 
 def _waiting_ms(run: AppRun) -> int:

@@ -95,8 +95,6 @@ def gc_pressure(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     What to do: more heap per core, fewer cores an executor, fewer and smaller objects (native functions and DataFrames instead of RDDs and collect_list), no cache that fills the heap.
     Blind spot: tasks that run side by side each count the same pause; it is counted once here. A single long pause at the start is not a trend.
     """
-    if any(memory_cause(reason_of(run, row)) == "heap" for row in np.flatnonzero(run.tasks.status == FAILED).tolist()):
-        return  # out-of-memory says it already: a heap that is full is collected over and over before it fails
     slow, gc_wall = [], 0.0
     for stage in profile(run).stages:
         gc, busy = int(stage.column("gc_ms").sum()), int(stage.column("run_ms").sum())

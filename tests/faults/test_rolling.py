@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from spark_copilot.connectors.eventlog import raw_lines
-from tests.balancer import Balancer, free_port
+from tests.balancer import Balancer
 from tests.faults.test_jobs import SAMPLE
-from tests.servers import ended, started, until
+from tests.servers import ended, free_port, started, until
 
 CLIENTS = 4
 

@@ -7,33 +7,19 @@ from spark_copilot.workloads.laboratory import fifth_jobs as fifth
 from spark_copilot.workloads.laboratory import fourth_jobs as fourth
 from spark_copilot.workloads.laboratory import plan_jobs as plan
 from spark_copilot.workloads.laboratory import second_jobs as second
-from spark_copilot.workloads.laboratory import sixth_cluster, sixth_jobs, sixth_mended
 from spark_copilot.workloads.laboratory import third_jobs as third
 from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
 from spark_copilot.workloads.laboratory.delta_jobs import DELTA
 from spark_copilot.workloads.laboratory.scenario import Scenario
-
-_NO_AQE = {"spark.sql.adaptive.enabled": "false"}
-_TIGHT = {"spark.memory.fraction": "0.08", "spark.sql.adaptive.enabled": "false"}
-_COME_AND_GO = {
-    **CLUSTER,
-    "spark.dynamicAllocation.enabled": "true",
-    "spark.dynamicAllocation.shuffleTracking.enabled": "true",
-    "spark.dynamicAllocation.minExecutors": "0",
-    "spark.dynamicAllocation.maxExecutors": "3",
-    "spark.dynamicAllocation.executorIdleTimeout": "2s",
-}
-
-_STREAM = {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "4"}
-_DELTA_OWN = ("driver-bound",)
-"""Between the jobs of a Delta operation the driver reads and writes the table's log: in a run of some seconds that is a true share of it."""
+from spark_copilot.workloads.laboratory.settings import COME_AND_GO, DELTA_OWN, NO_AQE, STREAM, TIGHT
+from spark_copilot.workloads.laboratory.sixth_catalog import SIXTH
 
 _ALL = (
     Scenario("healthy-report", "healthy", plan.healthy_report),
     Scenario("hot-key", "fault", data.hot_key_shuffle, ("data-skew",)),
     Scenario("hot-key-salted", "mended", data.salted_shuffle, mends="hot-key"),
-    Scenario("skewed-join", "fault", data.hot_key_join, ("data-skew",), conf=_NO_AQE),
-    Scenario("even-join", "mended", data.even_join, mends="skewed-join", conf=_NO_AQE),
+    Scenario("skewed-join", "fault", data.hot_key_join, ("data-skew",), conf=NO_AQE),
+    Scenario("even-join", "mended", data.even_join, mends="skewed-join", conf=NO_AQE),
     Scenario("slow-lookup", "fault", data.slow_lookup, ("straggler-tasks",)),
     Scenario("even-sleep", "mended", data.even_sleep, mends=None),
     Scenario("slow-first-wave", "lookalike", data.slow_first_wave),
@@ -44,12 +30,12 @@ _ALL = (
         "fault",
         data.low_shuffle_partitions,
         ("too-few-partitions",),
-        conf={**_NO_AQE, "spark.sql.shuffle.partitions": "1"},
+        conf={**NO_AQE, "spark.sql.shuffle.partitions": "1"},
     ),
-    Scenario("eight-shuffle-partitions", "mended", data.low_shuffle_partitions, mends="one-shuffle-partition", conf=_NO_AQE),
+    Scenario("eight-shuffle-partitions", "mended", data.low_shuffle_partitions, mends="one-shuffle-partition", conf=NO_AQE),
     Scenario("global-top", "lookalike", data.global_top),
-    Scenario("crumbs", "fault", data.crumbs, ("too-many-small-tasks",), ("task-overhead",), conf=_NO_AQE),
-    Scenario("crumbs-gathered", "mended", data.crumbs_mended, mends="crumbs", conf=_NO_AQE),
+    Scenario("crumbs", "fault", data.crumbs, ("too-many-small-tasks",), ("task-overhead",), conf=NO_AQE),
+    Scenario("crumbs-gathered", "mended", data.crumbs_mended, mends="crumbs", conf=NO_AQE),
     Scenario("one-gz", "fault", data.scan_csv, ("unsplittable-input",), prepare=data.write_small_gz),
     Scenario(
         "one-csv", "mended", data.scan_csv, mends="one-gz", prepare=data.write_plain_csv, conf={"spark.sql.files.maxPartitionBytes": "32m"}
@@ -69,8 +55,8 @@ _ALL = (
     Scenario("one-day", "mended", data.scan_one_day, (), ("recomputed-data",), mends="every-day", prepare=data.write_partitioned),
     Scenario("global-window", "fault", data.global_window, ("single-partition-window",)),
     Scenario("keyed-window", "mended", data.keyed_window, mends="global-window"),
-    Scenario("big-sort", "fault", plan.big_sort, ("spill",), ("SG515",), conf={**_TIGHT, "spark.driver.memory": "3g"}),
-    Scenario("big-sort-room", "mended", plan.big_sort, mends="big-sort", conf={**_NO_AQE, "spark.driver.memory": "3g"}),
+    Scenario("big-sort", "fault", plan.big_sort, ("spill",), ("SG515",), conf={**TIGHT, "spark.driver.memory": "3g"}),
+    Scenario("big-sort-room", "mended", plan.big_sort, mends="big-sort", conf={**NO_AQE, "spark.driver.memory": "3g"}),
     Scenario("row-udf", "fault", plan.row_udf, ("python-udf",)),
     Scenario("native-expression", "mended", plan.native_expression, mends="row-udf"),
     Scenario("small-udf", "lookalike", plan.small_udf),
@@ -81,9 +67,9 @@ _ALL = (
         "fault",
         plan.shuffled_small_side,
         ("broadcast-missed",),
-        conf={"spark.sql.autoBroadcastJoinThreshold": "-1", **_NO_AQE},
+        conf={"spark.sql.autoBroadcastJoinThreshold": "-1", **NO_AQE},
     ),
-    Scenario("broadcast-small-side", "mended", plan.shuffled_small_side, mends="sorted-small-side", conf=_NO_AQE),
+    Scenario("broadcast-small-side", "mended", plan.shuffled_small_side, mends="sorted-small-side", conf=NO_AQE),
     Scenario("huge-broadcast", "fault", plan.huge_broadcast, ("broadcast-too-large",), conf={"spark.driver.memory": "3g"}),
     Scenario("exploding-join", "fault", plan.exploding_join, ("row-explosion",)),
     Scenario("unique-join", "mended", plan.unique_join, mends="exploding-join"),
@@ -102,7 +88,7 @@ _ALL = (
     Scenario("even-executors", "mended", cluster.even_executors, mends="slow-executor", conf=CLUSTER),
     Scenario("one-core-needed", "fault", cluster.one_core_needed, ("idle-executors",), ("too-few-partitions",), conf=CLUSTER),
     Scenario("lost-executor", "fault", cluster.lost_executor, ("executor-lost", "stage-retries"), ("task-failures",), conf=CLUSTER),
-    Scenario("come-and-go", "fault", cluster.bursts, ("allocation-churn",), ("driver-bound", "idle-executors"), conf=_COME_AND_GO),
+    Scenario("come-and-go", "fault", cluster.bursts, ("allocation-churn",), ("driver-bound", "idle-executors"), conf=COME_AND_GO),
     Scenario(
         "locality-wait",
         "fault",
@@ -112,7 +98,7 @@ _ALL = (
         conf={**CLUSTER, "spark.locality.wait": "8s"},
     ),
     Scenario("grouped-hot-key", "fault", second.grouped_hot_key, ("data-skew",), ("python-udf",)),
-    Scenario("window-on-hot-key", "fault", second.window_on_hot_key, ("data-skew",), conf=_NO_AQE),
+    Scenario("window-on-hot-key", "fault", second.window_on_hot_key, ("data-skew",), conf=NO_AQE),
     Scenario("slow-call", "fault", second.slow_call_in_udf, ("straggler-tasks",), ("python-udf",)),
     Scenario("coalesce-before-work", "fault", second.coalesce_before_work, ("too-few-partitions",)),
     Scenario("rdd-again", "fault", second.rdd_again, ("recomputed-data",), ("python-udf",)),
@@ -151,7 +137,7 @@ _ALL = (
     Scenario("late-batches", "fault", second.late_batches, ("batch-slower-than-trigger",), ("driver-bound",)),
     Scenario("quick-batches", "lookalike", second.quick_batches),
     Scenario("endless-state", "fault", second.endless_state, ("state-growth",), ("batch-slower-than-trigger", "spill")),
-    Scenario("null-keys", "fault", third.null_keys, ("data-skew",), conf=_NO_AQE),
+    Scenario("null-keys", "fault", third.null_keys, ("data-skew",), conf=NO_AQE),
     Scenario("fat-file", "fault", third.fat_file, ("unsplittable-input", "data-skew"), prepare=third.write_fat_file),
     Scenario("one-row-group", "fault", third.one_row_group, ("too-few-partitions",), prepare=third.write_one_file),
     Scenario("spread-first", "mended", third.spread_first, mends="one-row-group", prepare=third.write_one_file),
@@ -184,7 +170,7 @@ _ALL = (
         third.crumbs_by_default,
         ("too-many-small-tasks",),
         ("task-overhead", "recomputed-data", "driver-bound"),
-        conf={**_NO_AQE, "spark.sql.shuffle.partitions": "200"},
+        conf={**NO_AQE, "spark.sql.shuffle.partitions": "200"},
     ),
     Scenario("many-to-many", "fault", third.many_to_many, ("row-explosion",)),
     Scenario(
@@ -208,17 +194,17 @@ _ALL = (
         "fault",
         delta.read_twice,
         ("delta-small-files",),
-        ("small-files-read", *_DELTA_OWN),
+        ("small-files-read", *DELTA_OWN),
         prepare=delta.write_crumbs,
         conf=DELTA,
     ),
-    Scenario("delta-compact", "mended", delta.read_twice, (), _DELTA_OWN, mends="delta-crumbs", prepare=delta.write_compact, conf=DELTA),
+    Scenario("delta-compact", "mended", delta.read_twice, (), DELTA_OWN, mends="delta-crumbs", prepare=delta.write_compact, conf=DELTA),
     Scenario(
         "delta-mixed",
         "fault",
         delta.one_customer,
         ("delta-full-scan",),
-        ("recomputed-data", *_DELTA_OWN),
+        ("recomputed-data", *DELTA_OWN),
         prepare=delta.write_mixed,
         conf=DELTA,
     ),
@@ -227,36 +213,36 @@ _ALL = (
         "mended",
         delta.one_customer,
         (),
-        ("recomputed-data", *_DELTA_OWN),
+        ("recomputed-data", *DELTA_OWN),
         mends="delta-mixed",
         prepare=delta.write_clustered,
         conf=DELTA,
     ),
     Scenario(
-        "delta-update", "fault", delta.scattered_update, ("delta-rewrite-amplification",), _DELTA_OWN, prepare=delta.write_wide, conf=DELTA
+        "delta-update", "fault", delta.scattered_update, ("delta-rewrite-amplification",), DELTA_OWN, prepare=delta.write_wide, conf=DELTA
     ),
     Scenario(
         "delta-update-vectors",
         "mended",
         delta.scattered_update,
         (),
-        _DELTA_OWN,
+        DELTA_OWN,
         mends="delta-update",
         prepare=delta.write_wide_with_vectors,
         conf=DELTA,
     ),
     Scenario(
-        "delta-merge", "fault", delta.scattered_merge, ("delta-rewrite-amplification",), _DELTA_OWN, prepare=delta.write_wide, conf=DELTA
+        "delta-merge", "fault", delta.scattered_merge, ("delta-rewrite-amplification",), DELTA_OWN, prepare=delta.write_wide, conf=DELTA
     ),
-    Scenario("delta-append", "lookalike", delta.append_and_report, (), _DELTA_OWN, prepare=delta.write_compact, conf=DELTA),
+    Scenario("delta-append", "lookalike", delta.append_and_report, (), DELTA_OWN, prepare=delta.write_compact, conf=DELTA),
 )
 
 _FOURTH = (
-    Scenario("collected-sessions", "fault", fourth.collected_sessions, ("data-skew",), conf=_NO_AQE),
+    Scenario("collected-sessions", "fault", fourth.collected_sessions, ("data-skew",), conf=NO_AQE),
     Scenario("written-by-country", "fault", fourth.written_by_country, ("data-skew",)),
-    Scenario("ranked-per-tenant", "fault", fourth.ranked_per_tenant, ("data-skew",), conf=_NO_AQE),
-    Scenario("wide-groups", "fault", fourth.wide_groups, ("spill",), ("SG515",), conf=_TIGHT),
-    Scenario("joined-in-little-memory", "fault", fourth.joined_in_little_memory, ("spill",), ("SG515",), conf=_TIGHT),
+    Scenario("ranked-per-tenant", "fault", fourth.ranked_per_tenant, ("data-skew",), conf=NO_AQE),
+    Scenario("wide-groups", "fault", fourth.wide_groups, ("spill",), ("SG515",), conf=TIGHT),
+    Scenario("joined-in-little-memory", "fault", fourth.joined_in_little_memory, ("spill",), ("SG515",), conf=TIGHT),
     Scenario("one-output-file", "fault", fourth.one_output_file, ("too-few-partitions",)),
     Scenario("one-output-file-late", "lookalike", fourth.one_output_file_late),
     Scenario("multi-line-json", "fault", fourth.multi_line_json, ("unsplittable-input",), prepare=fourth.write_multi_line_json),
@@ -314,12 +300,12 @@ _FOURTH = (
     Scenario("running-total", "fault", fourth.running_total, ("single-partition-window",)),
     Scenario("more-cache-than-memory", "fault", fourth.more_cache_than_memory, ("cache-evicted-or-unused",), ("gc-pressure",)),
     Scenario("duplicated-dimension", "fault", fourth.duplicated_dimension, ("row-explosion",)),
-    Scenario("deduplicated-stream", "fault", fourth.deduplicated_stream, ("state-growth",), ("batch-slower-than-trigger",), conf=_STREAM),
-    Scenario("calm-stream", "healthy", fourth.calm_stream, conf=_STREAM),
+    Scenario("deduplicated-stream", "fault", fourth.deduplicated_stream, ("state-growth",), ("batch-slower-than-trigger",), conf=STREAM),
+    Scenario("calm-stream", "healthy", fourth.calm_stream, conf=STREAM),
     Scenario("clean-and-load", "healthy", fourth.clean_and_load, prepare=fourth.write_raw_csv),
     Scenario("wanted-explosion", "lookalike", fourth.wanted_explosion),
     Scenario("self-join", "healthy", fourth.self_join),
-    Scenario("a-little-uneven", "lookalike", fourth.a_little_uneven, conf=_NO_AQE),
+    Scenario("a-little-uneven", "lookalike", fourth.a_little_uneven, conf=NO_AQE),
     Scenario("three-second-query", "healthy", fourth.three_second_query),
     Scenario("reports-in-threads", "healthy", fourth.reports_in_threads),
 )
@@ -336,7 +322,7 @@ _FIFTH = (
     Scenario("appended-bit-by-bit", "fault", fifth.appended_bit_by_bit, ("small-files-written",), ("driver-bound", "task-overhead")),
     Scenario("side-without-statistics", "fault", fifth.side_without_statistics, ("broadcast-missed",)),
     Scenario("window-by-constant", "fault", fifth.window_by_constant, ("single-partition-window", "data-skew"), ("too-few-partitions",)),
-    Scenario("slow-batches", "fault", fifth.slow_batches, ("batch-slower-than-trigger",), ("driver-bound",), conf=_STREAM),
+    Scenario("slow-batches", "fault", fifth.slow_batches, ("batch-slower-than-trigger",), ("driver-bound",), conf=STREAM),
     Scenario("function-that-raises", "fault", fifth.function_that_raises, ("job-failed",), ("task-failures", "python-udf"), fails=True),
     Scenario("spans-and-events", "fault", fifth.distinct_by_sorting, ("cartesian-or-nested-loop-join",), ("row-explosion",)),
     Scenario("one-task-by-hand", "fault", fifth.two_cores_one_task, ("too-few-partitions",)),
@@ -348,214 +334,6 @@ _FIFTH = (
     Scenario("even-pairs", "healthy", fifth.even_pairs, (), ("python-udf",)),
     Scenario("pivoted", "healthy", fifth.pivoted),
     Scenario("three-sources", "healthy", fifth.three_sources, prepare=fifth.write_three_sources),
-)
-"""Labelled before the first of them was read."""
-
-_HOSTS = {
-    "spark.master": "standalone[3,1,1024]",
-    "spark.executor.memory": "768m",
-    "spark.executor.cores": "1",
-    "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-    "spark.cores.max": "3",
-}
-_COPIES = {
-    **_HOSTS,
-    "spark.speculation": "true",
-    "spark.speculation.quantile": "0.6",
-    "spark.speculation.multiplier": "1.3",
-    "spark.speculation.interval": "200ms",
-}
-_BIG = {
-    "spark.master": "local-cluster[2,1,3072]",
-    "spark.executor.memory": "3g",
-    "spark.executor.cores": "1",
-}
-_FAIR = {"spark.master": "local[4]", "spark.scheduler.mode": "FAIR"}
-
-_SIXTH = (
-    Scenario("copies-for-nothing", "fault", sixth_cluster.copies_for_nothing, ("speculation-waste",), ("straggler-tasks",), conf=_COPIES),
-    Scenario("copies-that-win", "fault", sixth_cluster.copies_that_win, ("slow-node", "straggler-tasks"), conf=_COPIES),
-    Scenario(
-        "neighbour-stands-still",
-        "fault",
-        sixth_cluster.neighbour_that_stands_still,
-        ("shuffle-fetch-wait",),
-        ("straggler-tasks", "slow-node"),
-        conf=CLUSTER,
-    ),
-    Scenario(
-        "heap-full-on-executor",
-        "fault",
-        sixth_cluster.heap_full_on_executor,
-        ("out-of-memory",),
-        ("executor-lost", "job-failed", "task-failures", "stage-retries", "data-skew", "spill", "too-few-partitions", "gc-pressure"),
-        conf={"spark.master": "local-cluster[2,1,1024]", "spark.executor.memory": "640m", "spark.executor.cores": "1"},
-        fails=True,
-    ),
-    Scenario("killed-from-outside", "fault", sixth_cluster.killed_from_outside, ("executor-lost", "out-of-memory"), conf=CLUSTER),
-    Scenario("slow-at-everything", "fault", sixth_cluster.slow_at_everything, ("slow-node",), ("python-udf",), conf=CLUSTER),
-    Scenario("held-while-training", "fault", sixth_cluster.held_while_training, ("driver-bound", "idle-executors"), conf=CLUSTER),
-    Scenario("on-and-off", "fault", sixth_cluster.on_and_off, ("allocation-churn",), ("driver-bound", "idle-executors"), conf=_COME_AND_GO),
-    Scenario(
-        "grows-with-the-load",
-        "healthy",
-        sixth_cluster.grows_with_the_load,
-        conf={**_COME_AND_GO, "spark.dynamicAllocation.executorIdleTimeout": "20s"},
-    ),
-    Scenario(
-        "waits-for-its-block",
-        "fault",
-        sixth_cluster.waits_for_its_block,
-        ("locality-wait",),
-        ("python-udf",),
-        conf={**CLUSTER, "spark.locality.wait": "6s"},
-    ),
-    Scenario("room-for-ten", "fault", sixth_cluster.room_for_ten, ("memory-overallocated",), ("recomputed-data",), conf=_BIG),
-    Scenario("pools-of-a-notebook", "healthy", sixth_cluster.pools_of_a_notebook, conf=_FAIR),
-    Scenario("one-fair-pool", "healthy", sixth_cluster.one_fair_pool, conf=_FAIR),
-    Scenario(
-        "objects-in-a-small-heap",
-        "fault",
-        sixth_jobs.objects_in_a_small_heap,
-        ("gc-pressure",),
-        ("spill", "out-of-memory", "recomputed-data"),
-        conf={
-            "spark.driver.memory": "900m",
-            "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
-            "spark.sql.shuffle.partitions": "4",
-            "spark.sql.adaptive.enabled": "false",
-        },
-    ),
-    Scenario(
-        "broadcast-by-hint",
-        "fault",
-        sixth_jobs.broadcast_by_hint,
-        ("broadcast-too-large",),
-        ("driver-bound",),
-        conf={"spark.driver.memory": "3g"},
-    ),
-    Scenario(
-        "broadcast-too-late",
-        "fault",
-        sixth_jobs.broadcast_too_late,
-        ("job-failed",),
-        ("task-failures",),
-        conf={**_NO_AQE, "spark.sql.broadcastTimeout": "4"},
-        fails=True,
-    ),
-    Scenario("file-gone", "fault", sixth_jobs.file_gone, ("job-failed",), ("task-failures",), fails=True),
-    Scenario(
-        "filtered-by-time",
-        "fault",
-        sixth_jobs.filtered_by_time,
-        ("missing-partition-filter",),
-        ("small-files-read",),
-        prepare=sixth_jobs.write_by_day,
-    ),
-    Scenario("buckets-times-tasks", "fault", sixth_jobs.buckets_times_tasks, ("small-files-written",)),
-    Scenario("pandas-per-customer", "fault", sixth_jobs.pandas_per_customer, ("data-skew",), ("python-udf",)),
-    Scenario("arrays-of-all-sizes", "fault", sixth_jobs.arrays_of_all_sizes, ("data-skew", "straggler-tasks"), ("row-explosion",)),
-    Scenario("rows-through-pandas", "fault", sixth_jobs.rows_through_pandas, ("python-udf",)),
-    Scenario(
-        "streams-joined-for-ever",
-        "fault",
-        sixth_jobs.streams_joined_for_ever,
-        ("state-growth",),
-        ("batch-slower-than-trigger",),
-        conf=_STREAM,
-    ),
-    Scenario(
-        "window-in-little-memory",
-        "fault",
-        sixth_jobs.window_in_little_memory,
-        ("spill",),
-        ("SG515",),
-        conf={"spark.memory.fraction": "0.1", "spark.sql.adaptive.enabled": "false"},
-    ),
-    Scenario(
-        "joined-in-two-thousand",
-        "fault",
-        sixth_jobs.joined_in_two_thousand,
-        ("too-many-small-tasks",),
-        ("task-overhead", "broadcast-missed"),
-        conf={**_NO_AQE, "spark.sql.shuffle.partitions": "2000"},
-    ),
-    Scenario(
-        "filtered-to-nothing",
-        "fault",
-        sixth_jobs.filtered_to_nothing_written,
-        ("small-files-written",),
-        ("too-many-small-tasks", "task-overhead"),
-    ),
-    Scenario("four-outputs", "fault", sixth_jobs.four_outputs, ("recomputed-data",), ("too-few-partitions",)),
-    Scenario(
-        "folder-by-folder",
-        "fault",
-        sixth_jobs.folder_by_folder,
-        ("driver-bound", "task-overhead", "small-files-read"),
-        prepare=sixth_jobs.write_folders,
-    ),
-    Scenario(
-        "small-after-filter", "fault", sixth_jobs.small_after_filter, ("broadcast-missed",), prepare=sixth_jobs.write_people, conf=_NO_AQE
-    ),
-    Scenario("iterated-to-the-driver", "fault", sixth_jobs.iterated_to_the_driver, ("large-driver-result", "driver-bound")),
-    Scenario(
-        "delta-after-a-stream",
-        "fault",
-        sixth_jobs.read_delta_stream,
-        ("delta-small-files",),
-        ("small-files-read", "recomputed-data", *_DELTA_OWN),
-        prepare=sixth_jobs.write_delta_stream,
-        conf=DELTA,
-    ),
-    Scenario(
-        "delta-by-the-day",
-        "fault",
-        sixth_jobs.one_day_of_delta,
-        ("delta-full-scan",),
-        ("recomputed-data", *_DELTA_OWN),
-        prepare=sixth_jobs.write_delta_events,
-        conf=DELTA,
-    ),
-    Scenario(
-        "two-huge-partitions",
-        "fault",
-        sixth_jobs.two_huge_partitions,
-        ("oversized-partitions", "spill"),
-        conf={"spark.driver.memory": "3g", "spark.sql.adaptive.enabled": "false"},
-    ),
-    Scenario("filtered-by-day", "mended", sixth_mended.filtered_by_day, mends="filtered-by-time", prepare=sixth_jobs.write_by_day),
-    Scenario("buckets-gathered", "mended", sixth_mended.buckets_gathered, mends="buckets-times-tasks"),
-    Scenario("sessions-spread", "mended", sixth_mended.sessions_spread, (), ("row-explosion",), mends="arrays-of-all-sizes"),
-    Scenario("columns-through-pandas", "lookalike", sixth_mended.columns_through_pandas),
-    Scenario("window-with-room", "mended", sixth_jobs.window_in_little_memory, mends="window-in-little-memory", conf=_NO_AQE),
-    Scenario(
-        "joined-in-eight",
-        "mended",
-        sixth_jobs.joined_in_two_thousand,
-        (),
-        ("broadcast-missed",),
-        mends="joined-in-two-thousand",
-        conf=_NO_AQE,
-    ),
-    Scenario("filtered-and-gathered", "mended", sixth_mended.filtered_and_gathered, mends="filtered-to-nothing"),
-    Scenario("four-outputs-of-one", "mended", sixth_mended.four_outputs_of_one, mends="four-outputs"),
-    Scenario(
-        "broadcast-after-filter",
-        "mended",
-        sixth_mended.broadcast_after_filter,
-        mends="small-after-filter",
-        prepare=sixth_jobs.write_people,
-        conf=_NO_AQE,
-    ),
-    Scenario("two-large-sides", "healthy", sixth_jobs.two_large_sides),
-    Scenario("rolled-up", "healthy", sixth_jobs.rolled_up),
-    Scenario("counted-distinct", "healthy", sixth_jobs.counted_distinct),
-    Scenario("unpivoted", "healthy", sixth_jobs.unpivoted),
-    Scenario("hours-to-a-day", "healthy", sixth_jobs.hours_to_a_day, prepare=sixth_jobs.write_day_files),
-    Scenario("shop-report", "healthy", sixth_jobs.shop_report),
-    Scenario("short-and-even", "healthy", sixth_jobs.short_and_even),
-    Scenario("trained-in-rounds", "healthy", sixth_jobs.trained_in_rounds, (), ("python-udf",)),
 )
 """Labelled before the first of them was read."""
 
@@ -585,4 +363,4 @@ OLDER = (
 )
 """What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
 
-SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *_SIXTH)}
+SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *SIXTH)}

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,52 @@ def executor_id() -> str:
     return Path.cwd().name
 
 
+def executor_process() -> int:
+    """The JVM above this Python worker."""
+    status = Path(f"/proc/{os.getppid()}/status").read_text()
+    return int(status.split("PPid:")[1].split()[0])
+
+
+def first(mark: str) -> bool:
+    """Whether this is the first call with this file, over all workers of a machine."""
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def waiting_tasks(spark: Any, seconds: Sequence[float]) -> None:
+    """A stage of tasks that count their rows and wait: task i as long as `seconds[i]`."""
+
+    def work(index: int, rows: Any) -> Any:
+        n = sum(1 for _ in rows)
+        time.sleep(seconds[index])
+        yield n
+
+    spark.sparkContext.parallelize(range(100 * len(seconds)), len(seconds)).mapPartitionsWithIndex(work).count()
+
+
 def sleep_tasks(spark: Any, tasks: int, seconds: float) -> None:
     """Even tasks that wait."""
+    waiting_tasks(spark, [seconds] * tasks)
+
+
+def tasks_slow_on(spark: Any, executor: str, slow_s: float, usual_s: float, tasks: int) -> None:
+    """Two stages of tasks that wait, longer on one executor."""
 
     def work(rows: Any) -> Any:
         n = sum(1 for _ in rows)
-        time.sleep(seconds)
+        time.sleep(slow_s if executor_id() == executor else usual_s)
         yield n
 
-    spark.sparkContext.parallelize(range(tasks * 100), tasks).mapPartitions(work).count()
+    for _i in range(2):
+        spark.sparkContext.parallelize(range(100 * tasks), tasks).mapPartitions(work).count()
 
 
 def one_slow_executor(spark: Any, _: Path) -> None:
     """Tasks on executor 1 take four times as long."""
-
-    def work(rows: Any) -> Any:
-        n = sum(1 for _ in rows)
-        time.sleep(4.0 if executor_id() == "1" else 1.0)
-        yield n
-
-    for _i in range(2):
-        spark.sparkContext.parallelize(range(2_400), 24).mapPartitions(work).count()
+    tasks_slow_on(spark, "1", 4.0, 1.0, 24)
 
 
 def even_executors(spark: Any, _: Path) -> None:
@@ -61,16 +87,9 @@ def lost_executor(spark: Any, data: Path) -> None:
     def consume(rows: Any) -> Any:
         n = sum(1 for _ in rows)
         time.sleep(0.8)
-        if executor_id() == "1":
-            try:
-                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                status = Path(f"/proc/{os.getppid()}/status").read_text()
-                parent = int(status.split("PPid:")[1].split()[0])
-                os.kill(parent, signal.SIGKILL)
-                time.sleep(5)
+        if executor_id() == "1" and first(mark):
+            os.kill(executor_process(), signal.SIGKILL)
+            time.sleep(5)
         yield n
 
     pairs = spark.sparkContext.parallelize(range(4_800), 12).mapPartitions(produce)

@@ -8,40 +8,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spark_copilot.workloads.laboratory.cluster_jobs import executor_id, sleep_tasks
-
-
-def _stage(spark: Any, seconds: list[float]) -> None:
-    def work(index: int, rows: Any) -> Any:
-        n = sum(1 for _ in rows)
-        time.sleep(seconds[index])
-        yield n
-
-    spark.sparkContext.parallelize(range(10 * len(seconds)), len(seconds)).mapPartitionsWithIndex(work).count()
-
-
-def _executor_process() -> int:
-    """The JVM above this Python worker."""
-    status = Path(f"/proc/{os.getppid()}/status").read_text()
-    return int(status.split("PPid:")[1].split()[0])
+from spark_copilot.workloads.laboratory.cluster_jobs import executor_id, executor_process, first, sleep_tasks, tasks_slow_on, waiting_tasks
 
 
 def copies_for_nothing(spark: Any, _: Path) -> None:
     """Tasks that honestly take long are copied, and every copy loses."""
     for _i in range(2):
-        _stage(spark, [0.8] * 14 + [7.0] * 2)
+        waiting_tasks(spark, [0.8] * 14 + [7.0] * 2)
 
 
 def copies_that_win(spark: Any, _: Path) -> None:
     """One machine is slow; copies of its tasks end first elsewhere."""
 
-    def work(rows: Any) -> Any:
-        n = sum(1 for _ in rows)
-        time.sleep(9.0 if executor_id() == "1" else 0.9)
-        yield n
-
-    for _i in range(2):
-        spark.sparkContext.parallelize(range(1_800), 18).mapPartitions(work).count()
+    tasks_slow_on(spark, "1", 9.0, 0.9, 18)
 
 
 def neighbour_that_stands_still(spark: Any, data: Path) -> None:
@@ -55,16 +34,11 @@ def neighbour_that_stands_still(spark: Any, data: Path) -> None:
         time.sleep(0.5)
 
     def consume(index: int, rows: Any) -> Any:
-        if executor_id() == "1" and index < 8:
-            try:
-                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                victim = _executor_process()
-                os.kill(victim, signal.SIGSTOP)
-                time.sleep(9)
-                os.kill(victim, signal.SIGCONT)
+        if executor_id() == "1" and index < 8 and first(mark):
+            victim = executor_process()
+            os.kill(victim, signal.SIGSTOP)
+            time.sleep(9)
+            os.kill(victim, signal.SIGCONT)
         n = sum(1 for _ in rows)
         time.sleep(0.3)
         yield n
@@ -86,14 +60,9 @@ def killed_from_outside(spark: Any, data: Path) -> None:
     def work(rows: Any) -> Any:
         n = sum(1 for _ in rows)
         time.sleep(3.0)
-        if executor_id() == "2":
-            try:
-                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                os.kill(_executor_process(), signal.SIGKILL)
-                time.sleep(5)
+        if executor_id() == "2" and first(mark):
+            os.kill(executor_process(), signal.SIGKILL)
+            time.sleep(5)
         yield n
 
     spark.sparkContext.parallelize(range(2_400), 24).mapPartitions(work).count()
@@ -158,7 +127,7 @@ def _in_threads(spark: Any, pools: tuple[str | None, ...]) -> None:
     def run(pool: str | None, seconds: list[float]) -> None:
         if pool:
             spark.sparkContext.setLocalProperty("spark.scheduler.pool", pool)
-        _stage(spark, seconds)
+        waiting_tasks(spark, seconds)
 
     spark.sparkContext.parallelize(range(8), 4).count()
     loads = ([0.35] * 24, [0.5] * 14, [0.4] * 18)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from spark_copilot.workloads.laboratory.cluster_jobs import waiting_tasks
 from spark_copilot.workloads.laboratory.scenario import Job, Scenario
 
 EXECUTORS = (1, 2, 4, 8)
@@ -26,10 +27,6 @@ def _wait(seconds: Sequence[float]) -> Callable[[int, Any], Any]:
     return work
 
 
-def _stage(spark: Any, seconds: Sequence[float]) -> None:
-    spark.sparkContext.parallelize(range(100 * len(seconds)), len(seconds)).mapPartitionsWithIndex(_wait(seconds)).count()
-
-
 def _shuffled(spark: Any, before: Sequence[float], after: Sequence[float]) -> None:
     """Two stages with a shuffle between."""
     rows = spark.sparkContext.parallelize(range(100 * len(before)), len(before)).mapPartitionsWithIndex(_wait(before))
@@ -38,18 +35,18 @@ def _shuffled(spark: Any, before: Sequence[float], after: Sequence[float]) -> No
 
 def even(spark: Any, _: Path) -> None:
     """One stage of even tasks."""
-    _stage(spark, [0.7] * 32)
+    waiting_tasks(spark, [0.7] * 32)
 
 
 def skewed(spark: Any, _: Path) -> None:
     """One stage whose longest task is a quarter of all."""
-    _stage(spark, [0.5] * 15 + [6.0] + [0.5] * 14)
+    waiting_tasks(spark, [0.5] * 15 + [6.0] + [0.5] * 14)
 
 
 def chain(spark: Any, _: Path) -> None:
     """Four stages one after the other, fewer tasks each time."""
     for tasks in (16, 12, 6, 3):
-        _stage(spark, [0.6] * tasks)
+        waiting_tasks(spark, [0.6] * tasks)
 
 
 def shuffle(spark: Any, _: Path) -> None:
@@ -64,7 +61,7 @@ def skewed_shuffle(spark: Any, _: Path) -> None:
 
 def threads(spark: Any, _: Path) -> None:
     """Four jobs at the same time."""
-    jobs = [threading.Thread(target=_stage, args=(spark, [0.6] * n)) for n in (10, 8, 6, 8)]
+    jobs = [threading.Thread(target=waiting_tasks, args=(spark, [0.6] * n)) for n in (10, 8, 6, 8)]
     for job in jobs:
         job.start()
     for job in jobs:
@@ -73,32 +70,32 @@ def threads(spark: Any, _: Path) -> None:
 
 def threads_skewed(spark: Any, _: Path) -> None:
     """Three jobs at the same time, one with a long task, then one more. They are submitted in the same order each time: which goes first decides when the long task starts."""
-    jobs = [threading.Thread(target=_stage, args=(spark, s)) for s in ([0.5] * 12, [0.5] * 5 + [5.0], [0.7] * 8)]
+    jobs = [threading.Thread(target=waiting_tasks, args=(spark, s)) for s in ([0.5] * 12, [0.5] * 5 + [5.0], [0.7] * 8)]
     for job in jobs:
         job.start()
         time.sleep(0.2)
     for job in jobs:
         job.join()
-    _stage(spark, [0.5] * 8)
+    waiting_tasks(spark, [0.5] * 8)
 
 
 def pauses(spark: Any, _: Path) -> None:
     """Jobs with the driver's own work between."""
     for n in (12, 8, 12):
-        _stage(spark, [0.6] * n)
+        waiting_tasks(spark, [0.6] * n)
         time.sleep(2.0)
 
 
 def mixed(spark: Any, _: Path) -> None:
     """Task times as they come: many short, some long."""
     lots = random.Random(7)
-    _stage(spark, [round(min(lots.lognormvariate(-0.6, 0.7), 4.0), 2) for _i in range(40)])
+    waiting_tasks(spark, [round(min(lots.lognormvariate(-0.6, 0.7), 4.0), 2) for _i in range(40)])
 
 
 def small_jobs(spark: Any, _: Path) -> None:
     """Thirty jobs of two short tasks."""
     for _i in range(30):
-        _stage(spark, [0.35, 0.3])
+        waiting_tasks(spark, [0.35, 0.3])
 
 
 def _with_udf(spark: Any, partitions: int, seconds: float) -> None:

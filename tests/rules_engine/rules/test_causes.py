@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spark_copilot.agents.fold import fold
 from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.facts import FAILED, SUCCESS, AppRun
 from spark_copilot.rules_engine.findings import Observation, SkipStages
@@ -77,12 +78,13 @@ def test_what_runs_again_after_a_death(reason: str, memory: bool) -> None:
 
 
 def test_a_full_heap_is_not_told_twice() -> None:
-    columns = {"gc_ms": 4_000}
-    assert seen("gc-pressure", run_of(StageSpec(ms=[10_000] * 8, columns=columns)))
-    heap = ["java.lang.OutOfMemoryError: Java heap space"] + [""] * 7
-    full = run_of(StageSpec(ms=[10_000] * 8, columns=columns, status=[FAILED] + [SUCCESS] * 7, errors=heap))
-    assert seen("gc-pressure", full) == []
-    assert seen("out-of-memory", full)
+    def told(error: str) -> list[str]:
+        failed = StageSpec(ms=[10_000] * 8, columns={"gc_ms": 4_000}, status=[FAILED] + [SUCCESS] * 7, errors=[error] + [""] * 7)
+        run = run_of(failed)
+        return [o.code for o in fold([*seen("gc-pressure", run), *seen("out-of-memory", run)])]
+
+    assert told("java.lang.OutOfMemoryError: Java heap space") == ["out-of-memory"]
+    assert told("Container killed by YARN for exceeding memory limits") == ["gc-pressure", "out-of-memory"]
 
 
 @pytest.mark.parametrize(

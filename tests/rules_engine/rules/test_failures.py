@@ -1,11 +1,12 @@
 """Failures, lost and idle executors, the driver alone: each named where it is so and not beside it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS
+from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS, ConnectOperation
 from tests.builders import START, StageSpec, run_of
 from tests.rules_engine.rules.seen import EVEN, codes
 
@@ -110,3 +111,22 @@ def test_stage_retries_and_failed_jobs() -> None:
 def test_executors_that_wait_for_the_driver(pause_ms: int, conf: dict[str, str], found: bool) -> None:
     run = run_of(StageSpec(ms=[4_000] * 12), StageSpec(ms=[4_000] * 12, gap_ms=pause_ms), executors=3, cores=1, conf=conf)
     assert (codes("idle-executors", run) == ["idle-executors"]) is found
+
+
+@pytest.mark.parametrize(
+    ("operations", "found"),
+    [
+        pytest.param((), True, id="a program that works by itself"),
+        pytest.param(((0, 10), (70, 80)), False, id="a server that nobody asked anything in the meantime"),
+        pytest.param(((0, 10), (12, 80)), True, id="a request that the driver works on alone"),
+    ],
+)
+def test_a_connect_server_waits_for_its_clients(operations: tuple[tuple[int, int], ...], found: bool) -> None:
+    run = run_of(StageSpec(ms=[8_000] * 2), StageSpec(ms=[8_000] * 2, gap_ms=60_000))
+    asked = tuple(
+        ConnectOperation(
+            f"op-{n}", "s", "ann", "", "finished", START + 1_000 * begin, MISSING, MISSING, START + 1_000 * end, MISSING, None, 0
+        )
+        for n, (begin, end) in enumerate(operations)
+    )
+    assert (codes("driver-bound", replace(run, operations=asked)) == ["driver-bound"]) is found
