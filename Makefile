@@ -139,7 +139,8 @@ $(PARTS)/fuzz/ok: requirements/fuzz.txt
 	uv pip install -q --python $(@D)/venv/bin/python --require-hashes -r requirements.txt -r $<
 	@touch $@
 
-faults: .venv/dev.ok ## the cases of docs/reliability.md; writes down what was seen
+faults: export SPARK_COPILOT_TIMINGS = 1
+faults: .venv/dev.ok ## the cases of docs/reliability.md, bounds of time too (quiet machine); writes down what was seen
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -p tests.faults.record
 	@$(MAKE) --no-print-directory docs
 
@@ -157,7 +158,8 @@ $(PARTS)/pyspark-$(PARITY_VERSION)/ok: requirements/parity.txt
 	$(wheels)
 	@touch $@
 
-parts-shs: $(PARTS)/shs/ok ## fetch clients written for the History Server, for the tests that point them here (needs uv and Python 3.12)
+clients: .venv/dev.ok $(PARTS)/shs/ok $(PARTS)/pyspark-$(PARITY_VERSION)/ok ## clients written for the History Server against ours and a real one (needs uv, Python 3.12, Java 17)
+	SPARK_COPILOT_CLIENTS=1 $(BIN)/python -m pytest -q tests/parity/test_clients.py
 
 $(PARTS)/shs/ok: requirements/shs.txt
 	@mkdir -p $(@D)

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from spark_copilot.app.analysis_process import Task
+from spark_copilot.app.threads import ONE_THREAD
 
 MAX_TASKS = 50
 """A process is replaced after this many tasks, so that nothing piles up in it."""
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Numerical libraries reserve address space for each thread of a pool that the analysis does not use."""
 
 
 class Analyst:
@@ -27,7 +26,7 @@ class Analyst:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "spark_copilot.app.analysis_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **ONE_THREAD},
         )  # fmt: skip
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()

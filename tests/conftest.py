@@ -9,10 +9,12 @@ from typing import NoReturn
 
 import pytest
 
+from spark_copilot.app import shared_redis
 from spark_copilot.storage import migrate
 from spark_copilot.storage.database import Database
-from tests import object_stores
+from tests import object_stores, redis_server
 from tests.postgres import binaries, server
+from tests.timing import WAIT_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SPARK_COPILOT_SHARED", ROOT.parent / "shared"))
@@ -88,6 +90,14 @@ def _store(kind: str, folders: pytest.TempPathFactory) -> Iterator[str]:
         for name, value in environment.items():
             patch.setenv(name, value)
         yield f"{kind}://logs"
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of the module's own, and clients that wait for it however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch, redis_server.running(tmp_path_factory.mktemp("redis")) as (url, _):
+        patch.setattr(shared_redis, "PATIENCE_SECONDS", WAIT_SECONDS)
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,9 @@ from spark_copilot.app.config import Settings
 from spark_copilot.app.files import Files
 from spark_copilot.rules_engine.errors import BadInput, LimitExceeded, NotAnEventLog, StorageFull
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 2 << 20
+WAITING_BYTES = 4 << 20
+"""What one body may have in memory while the disk is at work on what came before; no more than this is given to it at once."""
 SYNC_BYTES = 64 << 20
 MAX_HELD = 4_096
 """Pieces, so that a client which sends a few bytes at a time takes no more memory than others."""
@@ -122,7 +124,7 @@ def storage_full(error: OSError) -> StorageFull | None:
 
 
 async def _write(pieces: AsyncIterator[bytes], out: BinaryIO, limit: int, form: bool) -> tuple[int, str]:
-    """Hash and write in a thread what has come, while more comes: one piece at a time, so that no more than two are in memory.
+    """Hash and write in a thread what has come, while more comes: one piece at a time, larger ones where the disk is slower than the network.
 
     The disk is set to work on the way, in another thread: synced only at the end, a large log would wait for all of it there.
     """
@@ -146,6 +148,8 @@ async def _write(pieces: AsyncIterator[bytes], out: BinaryIO, limit: int, form: 
             waiting += len(piece)
             if waiting >= PIECE_BYTES or len(held) >= MAX_HELD:
                 if writing is not None:
+                    if not writing.done() and waiting < WAITING_BYTES and len(held) < MAX_HELD:
+                        continue
                     await writing
                 writing = asyncio.ensure_future(run_in_threadpool(flush, held))
                 unsynced += waiting

@@ -12,6 +12,7 @@ from typer._click.exceptions import ClickException
 from typer._click.exceptions import UsageError as ClickUsageError
 
 from spark_copilot.app.cli.errors import Exit, exit_code
+from spark_copilot.app.threads import ONE_THREAD
 from spark_copilot.rules_engine.errors import CopilotError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -118,4 +119,6 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script."""
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))

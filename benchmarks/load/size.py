@@ -19,5 +19,5 @@ class Size:
 
 
 SMALL = Size(
-    upload_bytes=256 << 20, upload_rounds=1, large_log_mb=60, read_seconds=5.0, logs=20, senders=5, kill_every_s=8.0, rolling_clients=4
+    upload_bytes=256 << 20, upload_rounds=5, large_log_mb=60, read_seconds=5.0, logs=20, senders=5, kill_every_s=8.0, rolling_clients=4
 )

@@ -19,17 +19,28 @@ from spark_copilot.app.cli.main import run
 from tests.faults.long import long
 from tests.faults.test_jobs import send, slow_log
 from tests.servers import ended, serving, until
+from tests.timing import WAIT_SECONDS, below
 
 SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
 
 
 def quick(client: httpx.Client, times: int = 40) -> float:
     """95th percentile of the answers to /health, in milliseconds."""
+    return most(answers_ms(client, times))
+
+
+def answers_ms(client: httpx.Client, times: int) -> list[float]:
+    """What each of so many answers to /health took."""
     taken = []
     for _ in range(times):
         begun = time.perf_counter()
         assert client.get("/health").status_code == 200
         taken.append(1000 * (time.perf_counter() - begun))
+    return taken
+
+
+def most(taken: list[float]) -> float:
+    """Their 95th percentile."""
     return statistics.quantiles(taken, n=20)[-1]
 
 
@@ -68,7 +79,7 @@ def test_u7_clients_that_stop_in_the_middle(home: Path) -> None:
         sockets(client, 150, HEAD) as heads,
         sockets(client, 150, BODY + b"x") as bodies,
     ):
-        assert quick(client) < 250
+        assert below(quick(client), 250)
         until(lambda: all(closed(one) for one in heads + bodies), 15)
 
 
@@ -109,22 +120,24 @@ def test_o1_a_trace_collector_that_does_not_answer(home: Path, otlp_exporter: Pa
         until(lambda: connections)  # spans are on their way, and stay there
         quick(plain), quick(client)
         without, with_it = quick(plain, 200), quick(client, 200)  # four times what may wait to be sent
-        assert with_it < 3 * without + 20
+        assert below(with_it, 3 * without + 20)
         assert ended(client, run)["status"] == "done"
         begun = time.monotonic()
         process.terminate()
-        process.wait(timeout=30)
-        assert time.monotonic() - begun < 15
+        process.wait(timeout=300)
+        assert below(time.monotonic() - begun, 15)
 
 
 @long
 def test_u7_clients_that_send_a_byte_a_second(home: Path) -> None:
+    taken: list[float] = []
     with serving(home) as (client, _), sockets(client, 500, BODY) as opened:
         for _ in range(30):
             for one in opened:
                 one.sendall(b"x")
-            assert quick(client, 20) < 250
+            taken += answers_ms(client, 20)
             time.sleep(1)
+    assert below(most(taken), 250)
 
 
 def test_u13_thousands_of_ranges(home: Path) -> None:
@@ -143,7 +156,7 @@ def test_u13_thousands_of_ranges(home: Path) -> None:
         ranges = ",".join(f"{n}-{n}" for n in range(10_000))
         begun = time.process_time()
         answer = client.get(path, headers={"Range": f"bytes={ranges}"})
-        assert time.process_time() - begun < 2
+        assert below(time.process_time() - begun, 2)
     assert answer.status_code in (200, 206, 416)
     assert len(answer.content) <= len(whole.content) + 1_000
 
@@ -185,7 +198,7 @@ def test_i10_files_that_hold_code_are_read_as_data(tmp_path: Path, name: str) ->
     (tmp_path / name).write_text(text if name == "laughs.yaml" or name.endswith(".xml") else text.format(mark=mark))
     done = subprocess.run(
         [sys.executable, "-m", "spark_copilot", "gate", str(tmp_path / name), "--format", "json"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=WAIT_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1, 3), done.stderr
     assert not mark.exists()
@@ -236,10 +249,10 @@ def test_o6_many_idle_streams(home: Path) -> None:
         ask = f"GET /api/v1/runs/{waiting}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         with sockets(client, 100, ask) as opened:
             until(lambda: opened[-1].recv(65_536, socket.MSG_PEEK), 10)
-            assert quick(client) < 250
+            assert below(quick(client), 250)
             client.post(f"/api/v1/runs/{waiting}/cancel")
             for one in opened:
-                one.settimeout(20)
+                one.settimeout(WAIT_SECONDS)
                 text = b""
                 while b"event: cancelled" not in text:
                     piece = one.recv(65_536)

@@ -27,6 +27,7 @@ from spark_copilot.connectors.eventlog import ReadLimits, read_run, read_runs
 from spark_copilot.orchestration.analyse import analyze
 from spark_copilot.rules_engine.errors import BadInput, LimitExceeded
 from tests.faults.long import long
+from tests.timing import PATIENCE, below
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "eventlogs"
 PLAIN = (DATA / "codec-sample").read_bytes()
@@ -277,11 +278,11 @@ def held(tmp_path: Path, log: bytes, seconds: float, memory_mib: int) -> None:
     begun = time.monotonic()
     command = f"import sys\n{PEAK_MIB}\nfrom spark_copilot.orchestration.analyse import analyze\nprint(len(analyze(sys.argv[1]).findings), peak_mib())"
     done = subprocess.run(
-        [sys.executable, "-c", command, str(tmp_path / "log")], capture_output=True, text=True, timeout=seconds, check=False
+        [sys.executable, "-c", command, str(tmp_path / "log")], capture_output=True, text=True, timeout=PATIENCE * seconds, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.split()[-1]) < memory_mib
-    assert time.monotonic() - begun < seconds
+    assert below(time.monotonic() - begun, seconds)
 
 
 def test_p11_thousands_of_everything(tmp_path: Path) -> None:
@@ -307,4 +308,4 @@ def test_p14_text_made_to_slow_patterns_down(tmp_path: Path, where: str) -> None
     (tmp_path / "log").write_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in events))
     begun = time.process_time()
     analyze(str(tmp_path / "log"))
-    assert time.process_time() - begun < 20  # quadratic time would be hours
+    assert below(time.process_time() - begun, 20)  # quadratic time would be hours

@@ -3,22 +3,14 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_copilot.app import limits
+from spark_copilot.app import limits, shared_redis
 from spark_copilot.app.limits import Limiter
-from tests import redis_server
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of these tests' own."""
-    with redis_server.running(tmp_path_factory.mktemp("redis")) as (url, _):
-        yield url
+from tests.timing import COUNTED, below
 
 
 class Clock:
@@ -84,7 +76,8 @@ def test_buckets_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_r1_r2_in_redis_by_several_servers(redis_url: str) -> None:
     servers = [Limiter(redis_url) for _ in range(3)]
     counts: list[int] = []
-    end = time.monotonic() + 2.0
+    begun = time.monotonic()
+    end = begun + 2.0
 
     def ask(server: Limiter) -> None:
         count = 0
@@ -97,7 +90,7 @@ def test_r1_r2_in_redis_by_several_servers(redis_url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 105 <= sum(counts) <= 113
+    assert (105 if COUNTED else 11) <= sum(counts) <= 13 + 50 * (time.monotonic() - begun)  # never more, however slow
     assert all(server.redis is not None and server.redis.away_until == 0 for server in servers)
 
 
@@ -127,7 +120,8 @@ def test_r3_a_redis_that_forgets_and_one_that_is_full(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["closed", "silent"])
-def test_r3_a_redis_that_does_not_answer(how: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_r3_a_redis_that_does_not_answer(how: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_redis, "PATIENCE_SECONDS", 0.05)
     with socket.socket() as trap:
         trap.bind(("127.0.0.1", 0))
         if how == "silent":
@@ -135,5 +129,5 @@ def test_r3_a_redis_that_does_not_answer(how: str, caplog: pytest.LogCaptureFixt
         limiter = Limiter(f"redis://:geheim@127.0.0.1:{trap.getsockname()[1]}/0")
         begun = time.monotonic()
         assert [limiter.take("x", 0.1, 3) > 0 for _ in range(4)] == [False, False, False, True]
-        assert time.monotonic() - begun < 1.0  # one wait of 50 ms, then Redis is left alone for a while
+        assert below(time.monotonic() - begun, 1.0)  # one wait of 50 ms, then Redis is left alone for a while
     assert "geheim" not in caplog.text

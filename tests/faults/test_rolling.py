@@ -40,7 +40,7 @@ class Clients:
         turn = 0
         while not self.stop.is_set():
             turn += 1
-            if turn % 4 > 1:  # mostly reads: what is sent must be analysed in the end
+            if turn % 8 != 1:  # mostly reads: what is sent must be analysed in the end
                 self.asked("GET", "/api/v1/runs", 200)
                 continue
             run = self.asked("POST", "/api/v1/event-logs", 202, sample(f"rolling-{number}-{turn}"))

@@ -1,6 +1,6 @@
 """Clients written for the History Server, pointed at ours: every tool of kubeflow's MCP server and the commands of `spark-history-cli`.
 
-The packages come with `make parts-shs`. Beside a real History Server (`make parity` installs it) every answer must be the same.
+`make clients` fetches the packages and runs these tests. Beside a real History Server (`make parity` installs it) every answer must be the same.
 """
 
 import json
@@ -31,9 +31,11 @@ pytestmark = pytest.mark.xdist_group("history-server")
 @pytest.fixture(scope="module")
 def clients() -> Path:
     """The folder of the clients' commands."""
+    if os.environ.get("SPARK_COPILOT_CLIENTS") != "1":
+        pytest.skip("takes minutes: make clients")
     found = PARTS / "shs" / "venv" / "bin"
     if not (found / "spark-mcp").exists():
-        pytest.skip("clients of the History Server are not installed: run `make parts-shs` (needs uv and Python 3.12)")
+        pytest.skip("clients of the History Server are not installed: run `make clients` (needs uv and Python 3.12)")
     return found
 
 

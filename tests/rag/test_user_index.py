@@ -18,6 +18,7 @@ from spark_copilot.rag.other_embedders import HttpEmbedder, SentenceTransformerE
 from spark_copilot.rag.vectorstore import ChromaIndex, IndexOfAnotherModel
 from spark_copilot.rules_engine.errors import BadInput, NotFound, Unavailable, UsageError
 from tests.conftest import SHARED
+from tests.timing import below
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of chromadb's own making
 
@@ -65,10 +66,10 @@ def test_an_addition_by_another_process_is_seen_at_once(place: KnowledgePlace, d
         "from spark_copilot.orchestration.knowledge_index import add\n"
         "add(Path(sys.argv[1]), KnowledgePlace(home=Path(sys.argv[2])))\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(docs / "zebra.md"), str(place.home)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(docs / "zebra.md"), str(place.home)], check=True)
     start = time.monotonic()
     assert search("zebra queue is stuck", place).results[0].source.endswith("zebra.md")
-    assert time.monotonic() - start < 5
+    assert below(time.monotonic() - start, 5)
 
 
 def test_without_an_index_chroma_is_not_imported(place: KnowledgePlace) -> None:
@@ -78,7 +79,7 @@ def test_without_an_index_chroma_is_not_imported(place: KnowledgePlace) -> None:
         f"ask('why does my job spill', KnowledgePlace(home=Path({str(place.home)!r})))\n"
         "sys.exit('chromadb' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert [f.name for f in place.home.iterdir()] == ["knowledge"]
 
 

@@ -25,12 +25,6 @@ SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
 FORMS = ("json", "md", "html")
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server.running(tmp_path_factory.mktemp("redis")) as (url, _):
-        yield url
-
-
 class Server:
     """One server and a finished run of it."""
 
@@ -131,6 +125,7 @@ def test_r3_a_redis_that_goes_away_makes_it_slower_and_nothing_else(
     how: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_redis, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(shared_redis, "PATIENCE_SECONDS", 0.05)
     folder = tmp_path / "redis"
     folder.mkdir()
     with ExitStack() as stack:
