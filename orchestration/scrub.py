@@ -27,11 +27,29 @@ _QUOTED = re.compile(r"'(?P<text>[^'\n]{1,2000})'")
 _MESSAGE = re.compile(r'(?P<head>\b(?:string|sql|unparsed_identifier|name|fragment|query): )"(?P<text>(?:[^"\\\n]|\\.){1,2000})"')
 """Fields of a Spark Connect request, as its messages are written out."""
 _COLUMN = re.compile(r"(?<![\w#.])(?P<name>[A-Za-z_][\w$]{0,200}(?:\.[\w$]{1,200}){0,5})(?=#\d)")
+_BLANK_COLUMN = re.compile(
+    r"(?P<head>[\[(,]\s?)(?!(?:NOT|DISTINCT|CASE|cast)\s)(?P<name>[A-Za-z_][\w$]{0,100}(?:\s[\w$]{1,100}){1,8})(?=#\d)", re.IGNORECASE
+)
 _FIELD = re.compile(r"(?<=[<,])(?P<name>[A-Za-z_][\w$ ]{0,200})(?=:[a-z])")
 _SCAN = re.compile(
     r"(?P<head>\b(?:Scan|BatchScan|FileScan|HiveTableScan|Execute \w+|Relation)\s(?:\w+\s)?)(?P<name>[`\w$]{1,200}(?:\.[`\w$]{1,200}){1,4})"
 )
-_COMPARED = re.compile(r"(?P<head>\s(?:=|<=>|>|<|>=|<=|LIKE|RLIKE)\s)(?P<text>[^\s()#,\[\]]{1,500})(?=[\s),\]]|$)")
+_COMPARED = re.compile(
+    r"(?P<head>\s(?:=|<=>|>|<|>=|<=|LIKE|RLIKE)\s)(?P<text>[^\s()#,\[\]][^()#,\[\]\n]{0,500}?)(?=\s(?:AND|OR|THEN|ESCAPE)\s|[),\]\n]|$)"
+)
+"""Plans write text without quotes, blanks and all."""
+_LISTED = re.compile(r"(?P<head>\bIN(?:SET)?\s\(?)(?P<text>[^()#\[\]\n]{1,4000})(?=\)|$)")
+_CHOSEN = re.compile(r"(?P<head>\b(?:THEN|ELSE)\s)(?P<text>[^()#\[\]\n]{1,500}?)(?=\s(?:WHEN|ELSE|END)\b)")
+_NAMED = re.compile(r"(?P<head>[\[,]\s?)(?P<text>[^()#,\[\]\n]{1,500})(?=\sAS\s[^\s#]{1,200}#\d)")
+_CALL = re.compile(
+    r"(?P<head>\b(?:contains|startswith|endswith|like|rlike|replace|regexp_replace|regexp_extract|regexp_extract_all|split|concat|concat_ws|coalesce|nvl|ifnull"
+    r"|nullif|if|instr|locate|lpad|rpad|translate|element_at|get_json_object|json_tuple|array_contains|find_in_set|array_position|map|named_struct|struct)\()"
+    r"(?P<text>[^()\n]{1,4000})(?=\))",
+    re.IGNORECASE,
+)
+_CUT = re.compile(r"(?<![\w#.])(?P<name>[A-Za-z_]\w{2,200})(?=\.\.\.)")
+"""A name that Spark cut with the list it stood in."""
+_BACKTICKED = re.compile(r"`(?!spark\.)(?P<name>[^`\n]{1,200})`")
 _PUSHED = re.compile(
     r"(?P<head>\b(?:EqualTo|EqualNullSafe|GreaterThan|GreaterThanOrEqual|LessThan|LessThanOrEqual|In|StringStartsWith|StringEndsWith|StringContains"
     r"|IsNotNull|IsNull|Not)\()(?P<name>[A-Za-z_][\w.$]{0,200})(?P<text>,[^()]{0,2000})?(?=\))"
@@ -135,8 +153,15 @@ class Scrubber:
         text = _PATH.sub(lambda m: "/" + self._path(m["rest"]), text)
         text = _SCAN.sub(lambda m: m["head"] + self._word("table", m["name"]), text)
         text = _PUSHED.sub(self._pushed, text)
+        text = _BACKTICKED.sub(lambda m: f"`{self._column(m['name'])}`", text)
+        text = _BLANK_COLUMN.sub(lambda m: m["head"] + self._word("column", m["name"]), text)
         text = _COLUMN.sub(lambda m: self._word("column", m["name"]), text)
         text = _FIELD.sub(lambda m: self._word("column", m["name"]), text)
+        if "#" in text:  # an expression of a plan
+            text = _CALL.sub(self._listed, _LISTED.sub(self._listed, text))
+            for pattern in (_CHOSEN, _NAMED):
+                text = pattern.sub(lambda m: m["head"] + self._literal(m["text"]), text)
+            text = _CUT.sub(lambda m: self._column(m["name"]), text)
         text = _COMPARED.sub(lambda m: m["head"] + self._literal(m["text"]), text)
         text = _QUOTED.sub(lambda m: f"'{self._literal(m['text'])}'", text)
         return _MESSAGE.sub(lambda m: f'{m["head"]}"{self._literal(m["text"])}"', text)
@@ -144,6 +169,17 @@ class Scrubber:
     def _pushed(self, match: re.Match[str]) -> str:
         values = "," + ",".join(self._literal(one.strip()) for one in match["text"][1:].split(",")) if match["text"] else ""
         return match["head"] + self._word("column", match["name"]) + values
+
+    def _listed(self, match: re.Match[str]) -> str:
+        return match["head"] + ",".join(self._item(one) for one in match["text"].split(","))
+
+    def _item(self, text: str) -> str:
+        """One of several, with the blanks around it; references to columns were replaced before."""
+        inner = text.strip()
+        return text if not inner or "#" in inner or inner.startswith("`") else text.replace(inner, self._literal(inner))
+
+    def _column(self, name: str) -> str:
+        return name if name.startswith(("column_", "table-")) else self._word("column", name)
 
     def _literal(self, text: str) -> str:
         return text if _NUMBER.fullmatch(text) or text.startswith(("text-", "column-", "[redacted:")) else self._word("text", text)

@@ -19,6 +19,8 @@ from spark_copilot.connectors.eventlog import events as ev
 from spark_copilot.rules_engine.facts import FAILED, KILLED, LOCALITIES, MISSING, PUSH_READ, SUCCESS, IntColumn, TaskTable
 
 CHUNK = 512
+_IN_CACHE = 2048
+"""Rows of a table that are turned into columns together."""
 HORIZON_MS = 1 << 43
 """Times beyond the year 2248 are noise."""
 _MOST = 1 << 53
@@ -68,7 +70,18 @@ _pack_metrics = Struct(f"{len(_METRICS)}q").pack
 _info_of = attrgetter(*_INFO.values())
 _metrics_of = attrgetter(*_METRICS.values())
 _push_of = attrgetter(*PUSH_READ)
-_words_of = attrgetter("info.executor", "info.host", "info.locality")
+_rest_of = attrgetter(
+    "info.executor",
+    "info.host",
+    "info.locality",
+    "info.speculative",
+    "info.failed",
+    "info.killed",
+    "reason.reason",
+    "executor_metrics",
+    "metrics",
+)
+_push_in = attrgetter("read.push")
 _NO_METRICS = ev.TaskMetrics(cpu=0, deserialise_cpu=0, peak=0)
 _MISSING_IN = ("cpu_ns", "deserialise_cpu_ns", "peak_execution_memory_bytes", "shuffle_read_remote_to_disk_bytes", "remote_requests_ms")
 _LOCALITY = {name: code for code, name in enumerate(LOCALITIES)}
@@ -104,36 +117,41 @@ class Tasks:
         """Empty the pending ends into the columns."""
         ends = self.pending[:]
         self.pending.clear()
-        if any(end.reason.reason == "Resubmitted" for end in ends):
-            self.resubmitted.extend((end, end.info.executor not in self.gone) for end in ends if end.reason.reason == "Resubmitted")
-            ends = [end for end in ends if end.reason.reason != "Resubmitted"]
         if not ends:
             return
+        executors, hosts, localities, speculative, failed, killed, reasons, peaks, bare = zip(*map(_rest_of, ends), strict=True)
+        if "Resubmitted" in reasons:
+            self.resubmitted.extend((end, end.info.executor not in self.gone) for end in ends if end.reason.reason == "Resubmitted")
+            self.pending.extend(end for end in ends if end.reason.reason != "Resubmitted")
+            self.flush()
+            return
+        metrics = bare if None not in bare else tuple(_NO_METRICS if m is None else m for m in bare)
         start = len(self.executor)
-        bare = [end.metrics for end in ends]
-        metrics = [_NO_METRICS if m is None else m for m in bare]
         self.info += self._packed(_pack_info, map(_info_of, ends), lambda: map(_info_of, ends))
         self.metrics += self._packed(_pack_metrics, map(_metrics_of, metrics), lambda: map(_metrics_of, metrics))
         self.has_metrics.extend([m is not None for m in bare])
-        executors, hosts, localities = zip(*map(_words_of, ends), strict=True)
         for name, host in set(zip(executors, hosts, strict=True)):
             self.executors.setdefault(name, len(self.executors))
             self.hosts.setdefault(name, host)
         self.executor.extend(map(self.executors.__getitem__, executors))
         self.locality.extend(map(_LOCALITY.get, localities, repeat(MISSING)))
-        self.speculative.extend([end.info.speculative for end in ends])
-        reasons = [end.reason.reason for end in ends]
-        if reasons.count("Success") == len(reasons) and not any(end.info.failed or end.info.killed for end in ends):
+        self.speculative.extend(speculative)
+        if reasons.count("Success") == len(reasons) and True not in failed and True not in killed:
             self.status.extend(repeat(SUCCESS, len(ends)))
             self.error.extend(repeat(MISSING, len(ends)))
         else:
             for end in ends:
                 self._outcome(end)
-        for row, m in enumerate(metrics, start):
-            push = m.read.push
+        for row, push in enumerate(map(_push_in, metrics), start):
             if push is not None and push != ev.NO_PUSH:
                 self.push[row] = _push_of(push)
-        self._keep_peaks(ends)
+        known = self._raw_peaks
+        for name, raw in zip(executors, peaks, strict=True):
+            if known.get(name) != raw and (text := bytes(raw)):
+                known[name] = raw.copy()
+                keep_peaks(self.peaks.setdefault(name, {}), decode_peaks(text))
+        if self.detail:
+            self._keep_stage_peaks(ends)
 
     def _packed(self, pack: Callable[..., bytes], rows: Iterable[tuple[int, ...]], again: Callable[[], Iterable[tuple[int, ...]]]) -> bytes:
         try:
@@ -152,19 +170,13 @@ class Tasks:
         text = self.mask(error_text(end.reason))
         self.error.append(self.errors.setdefault(text, len(self.errors)))
 
-    def _keep_peaks(self, ends: list[ev.TaskEnd]) -> None:
+    def _keep_stage_peaks(self, ends: list[ev.TaskEnd]) -> None:
         for end in ends:
-            raw = end.executor_metrics
-            name = end.info.executor
-            if self._raw_peaks.get(name) != raw and (text := bytes(raw)):
-                self._raw_peaks[name] = raw.copy()
-                keep_peaks(self.peaks.setdefault(name, {}), decode_peaks(text))
-            if self.detail:
-                key = (end.stage, end.stage_attempt, name)
-                self.stage_peaks.setdefault(key, {})
-                if self._raw_stage_peaks.get(key) != raw and (text := bytes(raw)):
-                    self._raw_stage_peaks[key] = raw.copy()
-                    keep_peaks(self.stage_peaks.setdefault(key, {}), decode_peaks(text))
+            raw, key = end.executor_metrics, (end.stage, end.stage_attempt, end.info.executor)
+            self.stage_peaks.setdefault(key, {})
+            if self._raw_stage_peaks.get(key) != raw and (text := bytes(raw)):
+                self._raw_stage_peaks[key] = raw.copy()
+                keep_peaks(self.stage_peaks.setdefault(key, {}), decode_peaks(text))
 
     def stages(self) -> IntColumn:
         """Stage id and attempt of each task, shape (n_tasks, 2)."""
@@ -258,7 +270,10 @@ def _taken(column: "array[int]") -> npt.NDArray[Any]:
 
 def _columns(rows: bytearray, names: tuple[str, ...]) -> dict[str, IntColumn]:
     matrix = np.frombuffer(rows, dtype=np.int64).reshape(-1, len(names))
-    return dict(zip(names, np.ascontiguousarray(matrix.T), strict=True))
+    columns = np.empty(matrix.shape[::-1], dtype=np.int64)
+    for begin in range(0, len(matrix), _IN_CACHE):  # turned in one go, each number would be fetched from memory by itself
+        columns[:, begin : begin + _IN_CACHE] = matrix[begin : begin + _IN_CACHE].T
+    return dict(zip(names, columns, strict=True))
 
 
 def _clamp(value: int) -> int:

@@ -10,6 +10,7 @@ from spark_copilot.rules_engine.limits import ExecutorLimits
 from spark_copilot.rules_engine.profile import call_site
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf
+from spark_copilot.rules_engine.rules.copies import rescued
 from spark_copilot.rules_engine.rules.deaths import deaths
 from spark_copilot.rules_engine.wall_clock import driver_gaps
 
@@ -198,11 +199,11 @@ def _waiting_ms(run: AppRun) -> int:
 
 @rule("speculation-waste", family="executors", limits=ExecutorLimits, title="Speculative copies lose and their work is thrown away")
 def speculation_waste(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
-    """Tasks were started twice and one of the two was killed; the killed time is lost.
+    """Tasks were started twice and one of the two was killed; the killed time is lost, unless the copy ended far sooner than its original would have.
 
     Why it costs: slots are held by work that is thrown away, and other tasks wait for them.
     What to do: a higher multiplier and quantile, so that only tasks far behind get a copy; mend the cause of slow tasks; switch it off where slowness comes from the data.
-    Blind spot: a copy that won saved time too; only the share that was thrown away is counted.
+    Blind spot: what a copy that won has saved is not counted; the slow machine or partition that made it win is slow-node's or straggler-tasks'.
     """
     tasks = run.tasks
     copies = int(tasks.speculative.sum())
@@ -211,6 +212,7 @@ def speculation_waste(run: AppRun, limits: ExecutorLimits) -> Iterator[Observati
     keys = tasks.stage_row * (int(tasks.index.max()) + 1) + tasks.index
     doubled = np.isin(keys, keys[tasks.speculative])
     lost = doubled & (tasks.status != SUCCESS)
+    lost[rescued(run)] = False
     wasted = int(tasks.duration_ms[lost].sum())
     total = int(tasks.duration_ms.sum())
     if wasted < max(limits.speculation_min_ms, limits.speculation_min_ratio * total):

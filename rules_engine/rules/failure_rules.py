@@ -1,17 +1,21 @@
 """Work that failed and was done again, executors that died, jobs that did not end well."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun
-from spark_copilot.rules_engine.findings import Evidence, Observation, RemoveShare, Severity, SkipStages, Where
+from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Severity, SkipStages, Where
 from spark_copilot.rules_engine.limits import FailureLimits
 from spark_copilot.rules_engine.profile import where_of
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf
 from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, retried
 
+_BROADCAST_LATE = re.compile(r"execute broadcast in (\d{1,9}) secs")
+_BROADCAST_TIMEOUT_S = 300
+"""Spark's default."""
 _NOT_THE_TASKS_FAULT = (
     "ExecutorLostFailure",
     "FetchFailed",
@@ -158,19 +162,16 @@ def executor_lost(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
 
 @rule("job-failed", family="failures", limits=FailureLimits, title="A job failed")
 def job_failed(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
-    """A job ended with an error, so what it should have made is not there, or was made by a later try.
+    """A job ended with an error, or a query did outside its jobs (a broadcast that took too long), so what it should have made is not there, or was made by a later try.
 
     Why it costs: everything the job did is lost.
     What to do: read the first reason of the failed stage; what failed four times will fail a fifth time.
     Blind spot: a job that was cancelled, by a person, a timeout or by Spark itself when it no longer needed it, is not a failure.
     """
     del limits
-    bad = [
-        i
-        for i in np.flatnonzero(run.jobs.failed).tolist()
-        if not any(w in (run.jobs.failure[i] or "").lower() for w in ("cancelled", "canceled", "no longer needed"))
-    ]
+    bad = [i for i in np.flatnonzero(run.jobs.failed).tolist() if not _cancelled(run.jobs.failure[i] or "")]
     if not bad:
+        yield from _query_failed(run)
         return
     row = bad[0]
     reason = run.jobs.failure[row] or ""
@@ -192,3 +193,43 @@ def job_failed(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
         occurrences=len(bad),
         cause=detail,
     )
+
+
+def _query_failed(run: AppRun) -> Iterator[Observation]:
+    """Queries that ended with an error while none of their jobs did by itself."""
+    ids = {one.sql_id for one in run.sql}
+    bad = [one for one in run.sql if one.error and not _cancelled(one.error) and (one.root_id == one.sql_id or one.root_id not in ids)]
+    if not bad:
+        return
+    first = bad[0]
+    detail = _first_line(first.error or "")
+    spent = sum(one.completed_ms - one.submitted_ms for one in bad if one.completed_ms != MISSING and one.submitted_ms != MISSING)
+    stop = "stop when the query goes through"
+    changes = code("failure", f"mend the cause: {detail}", stop)
+    late = _BROADCAST_LATE.search(first.error or "")
+    if late is not None:
+        allowed = max(3 * int(late[1]), _BROADCAST_TIMEOUT_S)
+        changes = code(
+            "broadcast",
+            "make the side that is broadcast sooner (filter it, keep it, write it before), or take the broadcast hint off",
+            stop,
+        )
+        text = f"{late[1]} s were not enough for the side that is broadcast"
+        changes += (Change(kind="conf", key="spark.sql.broadcastTimeout", from_=late[1], to=str(allowed), text=text, stop_condition=stop),)
+    yield Observation(
+        code="job-failed",
+        where=Where(sql_id=first.sql_id),
+        evidence=(
+            Evidence(metric="queries failed", value=len(bad), limit=1, unit="count"),
+            Evidence(metric="time of the failed queries", value=spent, limit=None, unit="ms"),
+        ),
+        severity_floor=Severity.HIGH,
+        changes=changes,
+        occurrences=len(bad),
+        cause=detail,
+    )
+
+
+def _cancelled(reason: str) -> bool:
+    low = reason.lower()
+    return any(word in low for word in ("cancelled", "canceled", "no longer needed", "interrupted"))

@@ -57,9 +57,10 @@ def task_overhead(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
     if not len(tasks):
         return
     warm = _after_warm_up(run)
-    overhead = np.where(warm & (tasks.status == SUCCESS), tasks.overhead_ms, 0)
+    counted = warm & (tasks.status == SUCCESS)
+    overhead = np.where(counted, tasks.overhead_ms, 0)
     wall = float(overhead.sum()) / run.slots_max
-    if wall < limits.overhead_wall_ratio * run.wall_ms:
+    if wall < limits.overhead_wall_ratio * run.wall_ms or overhead.sum() < limits.overhead_slot_ratio * tasks.duration_ms[counted].sum():
         return
     by_stage = np.bincount(tasks.stage_row, weights=overhead.astype(np.float64), minlength=len(run.stages))
     worst = int(by_stage.argmax())

@@ -10,6 +10,7 @@ from spark_copilot.rules_engine.limits import SkewLimits
 from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf, partitions_for
+from spark_copilot.rules_engine.rules.copies import rescued
 from spark_copilot.rules_engine.rules.shuffle_keys import shuffle_keys
 from spark_copilot.rules_engine.units import show_bytes
 
@@ -191,12 +192,14 @@ def slow_node(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
 
     Why it costs: its tasks end last, so every stage waits for this executor.
     What to do: replace the node, or let Spark avoid it: exclude on failure, decommission, or speculate; look at its disks, its neighbours and its clock speed.
+    Attempts that were killed because a copy on another executor ended far sooner count as well: there the data was not to blame.
     Blind spot: needs at least two executors in a stage; an executor that ran only a few tasks is not judged, nor one that is slow in one stage only.
     """
     tasks = run.tasks
     if len(run.executors) < 2 or not len(tasks):
         return
     worse: dict[int, list[tuple[float, int, float]]] = {}
+    given_up = rescued(run)
     alone: dict[int, set[int]] = {}
     for stage in profile(run).stages:
         owner = tasks.executor_row[stage.rows]
@@ -213,6 +216,14 @@ def slow_node(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
             data = float(stage.read_records[own].mean() + 1) / float(stage.read_records[~own].mean() + 1)
             lost = float(stage.ms[own].sum()) * (1 - 1 / ratio) if ratio > 1 else 0.0
             worse.setdefault(executor, []).append((ratio / max(data, 1.0), int(own.sum()), lost))
+        usual = float(np.median(stage.ms))
+        for row in given_up[tasks.stage_row[given_up] == stage.row].tolist() if stage.n >= limits.slow_node_peers else ():
+            # A copy elsewhere was faster by far: whatever held this attempt up, it was not the data.
+            held = float(tasks.duration_ms[row])
+            if held >= limits.slow_node_alone_ratio * usual:
+                executor = int(tasks.executor_row[row])
+                alone.setdefault(executor, set()).add(int(tasks.index[row]))
+                worse.setdefault(executor, []).append((held / max(usual, 1.0), 1, held - usual))
     for executor, seen in sorted(worse.items()):
         slow = [s for s in seen if s[0] >= limits.slow_node_ratio]
         ran = sum(count for _, count, _ in seen)

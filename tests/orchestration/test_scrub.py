@@ -95,6 +95,43 @@ def test_shared_logs_keep_their_figures(shared_logs: Path, tmp_path: Path, log: 
         pytest.param(
             "PushedFilters: [EqualTo(city,Berlin), GreaterThan(age,30)]", ["city", "Berlin", "age,"], ["GreaterThan(", ",30)"], id="pushed"
         ),
+        pytest.param(
+            "Filter ((city#5 = New York) OR (city#5 <=> Rio de Janeiro))",
+            ["New", "York", "Rio", "Janeiro"],
+            ["Filter ((", " OR (", "#5 <=> "],
+            id="blanks",
+        ),
+        pytest.param("Filter city#5 IN (Paris,New York,75)", ["Paris", "York"], [" IN (", ",75)"], id="list"),
+        pytest.param("Filter city#5 INSET Paris, Rome, 12", ["Paris", "Rome"], [" INSET ", ", 12"], id="set"),
+        pytest.param(
+            "Filter (StartsWith(name#1, Mc) AND Contains(name#1, o'Neil x))", ["Mc", "Neil"], ["StartsWith(", "#1, "], id="functions"
+        ),
+        pytest.param(
+            "Project [CASE WHEN (age#1 > 30) THEN gold card ELSE plain END AS tier#4, Berlin AS home#6, 5 AS five#7]",
+            ["gold", "plain", "Berlin", "tier", "home"],
+            ["CASE WHEN (", " > 30) THEN ", " ELSE ", " END AS ", "5 AS "],
+            id="chosen and named",
+        ),
+        pytest.param(
+            "Project [coalesce(home town#3, unknown place) AS x#4]",
+            ["unknown", "place", "home", "town"],
+            ["coalesce(", "#3, "],
+            id="a default",
+        ),
+        pytest.param("cannot resolve `customer name` given input columns", ["customer"], ["cannot resolve `"], id="backticks"),
+        pytest.param("set `spark.sql.ansi.enabled` to false", [], ["`spark.sql.ansi.enabled`"], id="a setting in backticks"),
+        pytest.param(
+            "SortMergeJoin [a#1L], [b#2L], LeftOuter, (c#3 > d#4)",
+            ["a#", "b#"],
+            ["SortMergeJoin [", "], LeftOuter, ("],
+            id="a join stays one",
+        ),
+        pytest.param(
+            "HashAggregate(keys=[k#1], functions=[partial_sum(v#2), partial_count(1)], output=[k#1, sum#5L])",
+            [],
+            ["HashAggregate(keys=[", "functions=[partial_sum(", "partial_count(1)", "output=["],
+            id="an aggregate stays one",
+        ),
         pytest.param("ReadSchema: struct<iban:string,amount:int>", ["iban", "amount"], [":string", ":int"], id="schema"),
         pytest.param(
             "Location: InMemoryFileIndex [s3://acme-lake/finance/2026/a.parquet]", ["acme", "finance"], ["s3://", ".parquet"], id="url"

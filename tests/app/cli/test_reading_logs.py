@@ -1,6 +1,7 @@
 """What commands share when they read a log: the tables kept of large ones, the newest log, a log that grows."""
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from spark_copilot.app.cli.main import run
 from spark_copilot.app.cli.watch import follow
 from spark_copilot.connectors.eventlog import raw_lines
 from spark_copilot.rules_engine.errors import NotAnEventLog, NotFound
+from tests.servers import started, until
+from tests.timing import WAIT_SECONDS
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 SAMPLE = DATA / "eventlogs" / "codec-sample"
@@ -84,6 +87,17 @@ def test_watch_ends_with_the_application(tmp_path: Path, capsys: pytest.CaptureF
     lines = capsys.readouterr().err.splitlines()
     assert 1 <= len(lines) <= 4
     assert "3 tasks ended" in lines[-1]
+
+
+def test_watch_ends_at_ctrl_c(tmp_path: Path) -> None:
+    growing = tmp_path / "app.inprogress"
+    growing.write_bytes(b"\n".join(LINES[:25]) + b"\n")
+    with started(tmp_path / "home", ["analyze", str(growing), "--watch"]) as process:
+        said = tmp_path / "home" / "analyze.log"
+        until(lambda: b"tasks ended" in said.read_bytes())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT_SECONDS) == 130
+    assert b"Traceback" not in said.read_bytes()
 
 
 def test_watch_refuses_what_is_no_log(tmp_path: Path) -> None:

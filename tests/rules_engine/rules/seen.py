@@ -5,6 +5,7 @@ from typing import Any
 
 from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.findings import Observation
 from spark_copilot.rules_engine.limits import Limits
 from tests.builders import StageSpec, execution, run_of
 
@@ -16,6 +17,12 @@ def codes(code: str, run: AppRun) -> list[str]:
     rule = rule_of(code)
     assert rule is not None
     return [seen.code for seen in rule.check(run, LIMITS.of(rule.limits))]
+
+
+def seen(code: str, run: AppRun) -> list[Observation]:
+    rule = rule_of(code)
+    assert rule is not None
+    return list(rule.check(run, LIMITS.of(rule.limits)))
 
 
 EVEN = [2_000] * 8

@@ -4,20 +4,14 @@ import numpy as np
 import pytest
 
 from spark_copilot.agents.fold import fold
-from spark_copilot.rules_engine.catalog import rule_of
-from spark_copilot.rules_engine.facts import FAILED, SUCCESS, AppRun
-from spark_copilot.rules_engine.findings import Observation, SkipStages
+from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS, AppRun
+from spark_copilot.rules_engine.findings import SkipStages
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rules.deaths import memory_cause
 from tests.builders import START, StageSpec, run_of
+from tests.rules_engine.rules.seen import seen
 
 LIMITS = Limits()
-
-
-def seen(code: str, run: AppRun) -> list[Observation]:
-    rule = rule_of(code)
-    assert rule is not None
-    return list(rule.check(run, LIMITS.of(rule.limits)))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +95,29 @@ def test_a_machine_that_came_to_one_task_a_stage(slow_index: tuple[int, int], sl
         ms = [slow_ms if i == slow else 900 for i in range(12)]
         stages.append(StageSpec(ms=ms, executors=[2 if i == slow else i % 2 for i in range(12)], columns={"input_records": 1_000}))
     assert bool(seen("slow-node", run_of(*stages, executors=3, cores=1))) is found
+
+
+@pytest.mark.parametrize(
+    ("copy_ms", "index", "node", "waste"),
+    [
+        pytest.param(900, (3, 4), True, False, id="its copies end long before: the machine is slow, and the copies are no waste"),
+        pytest.param(5_500, (3, 4), False, True, id="its copies take nearly as long: the data, and copies for nothing"),
+        pytest.param(900, (3,), False, False, id="once: it may be anything"),
+    ],
+)
+def test_copies_elsewhere_tell_a_slow_machine(copy_ms: int, index: tuple[int, ...], node: bool, waste: bool) -> None:
+    twice = len(index)
+    stage = StageSpec(
+        ms=[900] * 10 + [6_000] * twice + [copy_ms] * twice,
+        index=[*[i for i in range(12) if i not in index][:10], *index, *index],
+        executors=[i % 2 for i in range(10)] + [2] * twice + [0] * twice,
+        speculative=[False] * (10 + twice) + [True] * twice,
+        status=[SUCCESS] * 10 + [KILLED] * twice + [SUCCESS] * twice,
+        columns={"input_records": 1_000},
+    )
+    run = run_of(stage, executors=3, cores=1)
+    assert bool(seen("slow-node", run)) is node
+    assert bool(seen("speculation-waste", run)) is waste
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from spark_copilot.rules_engine.facts import FAILED, KILLED, MISSING, SUCCESS, ConnectOperation
-from tests.builders import START, StageSpec, run_of
-from tests.rules_engine.rules.seen import EVEN, codes
+from tests.builders import START, StageSpec, execution, node, run_of
+from tests.rules_engine.rules.seen import EVEN, codes, seen
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,27 @@ def test_stage_retries_and_failed_jobs() -> None:
     assert codes("job-failed", run) == ["job-failed"]
     assert codes("job-failed", run_of(StageSpec(ms=EVEN), failed_jobs={0: "Job 0 cancelled because SparkContext was shut down"})) == []
     assert codes("stage-retries", run_of(StageSpec(ms=EVEN))) == []
+
+
+LATE = 'Could not execute broadcast in 4 secs. You can increase the timeout for broadcasts via "spark.sql.broadcastTimeout".'
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        pytest.param(LATE, ["broadcast", "spark.sql.broadcastTimeout"], id="a broadcast that took too long"),
+        pytest.param("java.lang.IllegalStateException: table is gone", ["failure"], id="any other error of the driver"),
+        pytest.param("[SPARK_JOB_CANCELLED] Job 3 cancelled part of cancelled job group", [], id="somebody stopped it"),
+        pytest.param(None, [], id="no error"),
+    ],
+)
+def test_a_query_fails_outside_its_jobs(error: str | None, found: list[str]) -> None:
+    """The jobs of such a query are cancelled by Spark, which is no failure of theirs."""
+    query = replace(execution(node("Project"), {}), error=error)
+    run = run_of(
+        StageSpec(ms=EVEN, sql_row=0), sql=[query], failed_jobs={0: "Job 0 cancelled The corresponding broadcast query has failed."}
+    )
+    assert [change.key for o in seen("job-failed", run) for change in o.changes] == found
 
 
 @pytest.mark.parametrize(
