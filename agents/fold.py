@@ -14,6 +14,7 @@ from spark_copilot.rules_engine.findings import (
     Where,
     normalised,
 )
+from spark_copilot.rules_engine.rules.executor_rules import COMMITS
 
 _BY_STAGES = (CutTail, Repartition, RemoveShare, Cache, SkipStages, Broadcast)
 
@@ -45,8 +46,9 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "batch-slower-than-trigger": ("driver-bound",),
     "state-growth": ("gc-pressure",),
     "out-of-memory: Java heap": ("gc-pressure",),
+    "small-files-written": (f"driver-bound: {COMMITS}",),
 }
-"""The same for findings that speak of the whole run."""
+"""The same for findings that speak of the whole run; what is explained may be named with its cause too."""
 
 
 def fold(observed: Iterable[Observation]) -> list[Observation]:
@@ -84,7 +86,8 @@ def _unexplained(observed: Sequence[Observation]) -> list[Observation]:
     for seen in observed:
         stages = _stages(seen)
         better = any(
-            (seen.code in _said(EXPLAINS, other) and stages & _stages(other)) or seen.code in _said(EXPLAINS_RUN, other)
+            (seen.code in _said(EXPLAINS, other) and stages & _stages(other))
+            or not {seen.code, f"{seen.code}: {seen.cause}"}.isdisjoint(_said(EXPLAINS_RUN, other))
             for other in observed
         )
         if not better:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_copilot.rules_engine.facts import MISSING, AppRun, union
+from spark_copilot.rules_engine.plans import metric, walk
 
 
 class WallClock(TypedDict):
@@ -96,6 +97,32 @@ def _next_batch_ms(starts: npt.NDArray[np.int64], ended_ms: int) -> int:
 def driver_gaps(run: AppRun) -> npt.NDArray[np.int64]:
     """Spans from the first job on in which no task ran and nothing was waited for: the driver's own time. Shape (n, 2), in order."""
     return _minus(_minus(_whole(run), run.busy_intervals), waiting_spans(run))
+
+
+def commit_ms(run: AppRun) -> int:
+    """How much of the driver's time alone lies between the last task of a query that wrote files and the query's end: moving them to their place, and listing."""
+    spans = []
+    completed = {execution.sql_id: execution.completed_ms for execution in run.sql}
+    for execution in run.sql:
+        if execution.completed_ms == MISSING or not any(
+            (metric(execution, node, "number of written files") or 0) > 0 for node in walk(execution.plan)
+        ):
+            continue
+        ends = [int(end) for job in execution.job_ids for end in _stage_ends(run, job)]
+        if ends:
+            # The command around it goes on after it: it tells the catalog, and counts what was written.
+            spans.append((max(ends), max(execution.completed_ms, completed.get(execution.root_id, MISSING))))
+    if not spans:
+        return 0
+    committing = union(np.array(spans, dtype=np.int64), run.started_ms, run.ended_ms)
+    gaps = driver_gaps(run)
+    return _length(gaps) - _length(_minus(gaps, committing))
+
+
+def _stage_ends(run: AppRun, job_id: int) -> npt.NDArray[np.int64]:
+    rows = np.flatnonzero(run.jobs.job_id == job_id)
+    own = np.isin(run.stages.job_row, rows) & (run.stages.completed_ms != MISSING)
+    return run.stages.completed_ms[own]
 
 
 def wall_clock(run: AppRun) -> WallClock:

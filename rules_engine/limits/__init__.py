@@ -175,6 +175,7 @@ class ExecutorLimits:
     driver_high_ratio: float = 0.20  # below it a driver-bound finding stays under high: about half comes back at best
     driver_high_ms: int = 5_000  # and in short runs the pauses are Spark's own planning, which stays
     driver_recoverable_ratio: float = 0.5
+    driver_commit_ratio: float = 0.6  # of the pauses lie after the last task of a query that writes files
     idle_min_ratio: float = 0.5
     idle_min_core_ms: int = 30_000
     idle_pause_ms: int = 20_000  # shorter pauses are not worth giving executors back for: to have them again takes seconds

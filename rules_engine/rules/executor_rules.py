@@ -12,7 +12,9 @@ from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf
 from spark_copilot.rules_engine.rules.copies import rescued
 from spark_copilot.rules_engine.rules.deaths import deaths
-from spark_copilot.rules_engine.wall_clock import driver_gaps
+from spark_copilot.rules_engine.wall_clock import commit_ms, driver_gaps
+
+COMMITS = "it commits written files"
 
 
 @rule("driver-bound", family="executors", limits=ExecutorLimits, title="The driver works alone while every core waits")
@@ -44,6 +46,7 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
         row = int(before[int(run.stages.completed_ms[before].argmax())])
         place = Where(call_site=call_site(run, row))
     high = total >= max(limits.driver_high_ratio * run.wall_ms, limits.driver_high_ms)
+    commits = commit_ms(run) >= limits.driver_commit_ratio * total
     yield Observation(
         code="driver-bound",
         where=place if place.call_site is None else Where(call_site=place.call_site),
@@ -63,10 +66,17 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
         remedy=DriverGap(ms=float(round(limits.driver_recoverable_ratio * total))),
         severity_cap=None if high else Severity.MEDIUM,
         changes=code(
+            "fewer-files",
+            "write fewer files (repartition by the partition columns first), or use a committer that does not move each of them",
+            "stop when the pauses are under a twentieth of the wall clock",
+        )
+        if commits
+        else code(
             "driver-work",
             "look at what the program does after the place named: move it into a job, run independent actions in threads, or do it less often",
             "stop when the pauses are under a twentieth of the wall clock",
         ),
+        cause=COMMITS if commits else None,
     )
 
 

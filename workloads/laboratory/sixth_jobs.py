@@ -69,7 +69,7 @@ def buckets_times_tasks(spark: Any, _: Path) -> None:
 
 def pandas_per_customer(spark: Any, _: Path) -> None:
     """A pandas function for each customer; one of them has most of the rows."""
-    rows = spark.range(0, 1_200_000, 1, 8).selectExpr("if(id % 10 < 7, 0, id % 400) as customer", "hash(id) % 1000 as v")
+    rows = spark.range(0, 1_200_000, 1, 8).selectExpr("if(id % 10 < 9, 0, id % 60) as customer", "hash(id) % 1000 as v")
 
     def score(frame: Any) -> Any:
         out = frame.groupby("customer", as_index=False)["v"].sum()

@@ -5,9 +5,10 @@ import pytest
 
 from spark_copilot.agents.fold import fold
 from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS, AppRun
-from spark_copilot.rules_engine.findings import SkipStages
+from spark_copilot.rules_engine.findings import Observation, SkipStages, Where
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rules.deaths import memory_cause
+from spark_copilot.rules_engine.rules.executor_rules import COMMITS
 from tests.builders import START, StageSpec, run_of
 from tests.rules_engine.rules.seen import seen
 
@@ -69,6 +70,13 @@ def test_what_runs_again_after_a_death(reason: str, memory: bool) -> None:
     if memory:
         assert isinstance(found[0].remedy, SkipStages)
         assert found[0].remedy.stages == ("2.1",)
+
+
+@pytest.mark.parametrize(("cause", "kept"), [(COMMITS, ["small-files-written"]), (None, ["driver-bound", "small-files-written"])])
+def test_committing_many_files_is_not_told_twice(cause: str | None, kept: list[str]) -> None:
+    many = Observation(code="small-files-written", where=Where(stage_id=1, stage_attempt=0), evidence=())
+    alone = Observation(code="driver-bound", where=Where(), evidence=(), cause=cause)
+    assert [o.code for o in fold([alone, many])] == kept
 
 
 def test_a_full_heap_is_not_told_twice() -> None:

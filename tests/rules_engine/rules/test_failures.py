@@ -48,6 +48,15 @@ def test_driver_bound(gap: int, tail: int, found: bool) -> None:
     assert (codes("driver-bound", run) == ["driver-bound"]) is found
 
 
+@pytest.mark.parametrize(("written", "said"), [(200, "fewer-files"), (0, "driver-work")])
+def test_the_driver_commits_files(written: int, said: str) -> None:
+    """The driver's time alone lies after the last task of a query that wrote files, or it does not."""
+    query = execution(node("WriteFiles", metrics={"number of written files": 7}), {7: written}, ms=30_000)
+    run = run_of(StageSpec(ms=[5_000] * 4, sql_row=0), sql=[replace(query, job_ids=(0,))], tail_ms=20_000)
+    (found,) = seen("driver-bound", run)
+    assert [change.key for change in found.changes] == [said]
+
+
 def test_start_up_is_not_driver_bound() -> None:
     assert codes("driver-bound", run_of(StageSpec(ms=[5_000] * 4), startup_ms=30_000)) == []
 
