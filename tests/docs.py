@@ -191,7 +191,7 @@ def reliability_page() -> str:
         "# Reliability",
         "",
         f"{len(CASES)} faults and abuses, what must come of each, and the tests that show it: {shown} have tests, of which {passed} were seen to pass in the last run and {len(failing)} failed in it; {len(later)} come with parts that are not there yet.",
-        "`make faults` runs them, `make faults-long` the long ones too; both write down what was seen. What the service promises is in [service.md](service.md#what-is-promised).",
+        "`make faults` runs them, `make faults-long` the long ones too; both write down what was seen, and hold bounds of time, which need a quiet machine; `make test` runs the short ones without those bounds. What the service promises is in [service.md](service.md#what-is-promised).",
     ]
     for group, cases in GROUPS.items():
         lines += ["", f"## {group}", "", "| id | fault or abuse | expected | seen |", "|---|---|---|---|"]
