@@ -33,7 +33,9 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     total = int((gaps[:, 1] - gaps[:, 0]).sum()) if len(gaps) else 0
     # How fast this machine loads classes shows in the application's start-up.
     startup = run.first_job_ms - run.started_ms
-    cold = min(max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup)), limits.driver_cold_max_ms)
+    cold = min(
+        max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup), _cold_planning_ms(run)), limits.driver_cold_max_ms
+    )
     early = gaps[gaps[:, 0] < run.first_job_ms + max(limits.driver_cold_window_ms, startup)]
     total -= min(int((early[:, 1] - early[:, 0]).sum()), cold)
     if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
@@ -78,6 +80,17 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
         ),
         cause=COMMITS if commits else None,
     )
+
+
+def _cold_planning_ms(run: AppRun) -> int:
+    """By how much the first query was longer from its submission to its first job than the later ones usually were: Spark's planner was loaded in it."""
+    begun = dict(zip(run.jobs.job_id.tolist(), run.jobs.submitted_ms.tolist(), strict=True))
+    planned = [
+        min(begun[job] for job in one.job_ids if job in begun) - one.submitted_ms
+        for one in sorted(run.sql, key=lambda one: (one.submitted_ms, one.sql_id))
+        if one.submitted_ms != MISSING and any(job in begun for job in one.job_ids)
+    ]
+    return max(int(planned[0] - np.median(planned[1:])), 0) if len(planned) > 1 else 0
 
 
 @rule("idle-executors", family="executors", limits=ExecutorLimits, title="Executors stand idle for most of the time they are held")

@@ -48,6 +48,24 @@ def test_driver_bound(gap: int, tail: int, found: bool) -> None:
     assert (codes("driver-bound", run) == ["driver-bound"]) is found
 
 
+@pytest.mark.parametrize(
+    ("planning_ms", "found"),
+    [
+        pytest.param((7_000, 200, 300), False, id="only the first query is planned for long: the planner was loaded"),
+        pytest.param((7_000, 6_000, 6_500), True, id="every query is"),
+        pytest.param((30_000, 200, 300), True, id="longer than any loading"),
+    ],
+)
+def test_the_first_planning_loads_the_planner(planning_ms: tuple[int, ...], found: bool) -> None:
+    stages = [StageSpec(ms=[2_000] * 4)] + [StageSpec(ms=[8_000] * 4, gap_ms=gap, sql_row=i) for i, gap in enumerate(planning_ms)]
+    run = run_of(*stages)
+    queries = tuple(
+        replace(execution(node("Project"), {}, sql_id=i), job_ids=(i + 1,), submitted_ms=int(run.jobs.submitted_ms[i + 1]) - gap)
+        for i, gap in enumerate(planning_ms)
+    )
+    assert bool(seen("driver-bound", replace(run, sql=queries))) is found
+
+
 @pytest.mark.parametrize(("written", "said"), [(200, "fewer-files"), (0, "driver-work")])
 def test_the_driver_commits_files(written: int, said: str) -> None:
     """The driver's time alone lies after the last task of a query that wrote files, or it does not."""
