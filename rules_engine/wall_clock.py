@@ -108,7 +108,7 @@ def commit_ms(run: AppRun) -> int:
             (metric(execution, node, "number of written files") or 0) > 0 for node in walk(execution.plan)
         ):
             continue
-        ends = [int(end) for job in execution.job_ids for end in _stage_ends(run, job)]
+        ends = [end for job in execution.job_ids for end in _stage_ends(run, job)]
         if ends:
             # The command around it goes on after it: it tells the catalog, and counts what was written.
             spans.append((max(ends), max(execution.completed_ms, completed.get(execution.root_id, MISSING))))
@@ -119,10 +119,10 @@ def commit_ms(run: AppRun) -> int:
     return _length(gaps) - _length(_minus(gaps, committing))
 
 
-def _stage_ends(run: AppRun, job_id: int) -> npt.NDArray[np.int64]:
+def _stage_ends(run: AppRun, job_id: int) -> list[int]:
     rows = np.flatnonzero(run.jobs.job_id == job_id)
     own = np.isin(run.stages.job_row, rows) & (run.stages.completed_ms != MISSING)
-    return run.stages.completed_ms[own]
+    return [int(end) for end in run.stages.completed_ms[own]]
 
 
 def wall_clock(run: AppRun) -> WallClock:

@@ -221,6 +221,8 @@ class StreamingLimits:
     growth_ratio: float = 2.0  # state rows at the end / after the first third
     growth_min_rows: int = 10_000
     growth_min_batches: int = 5
+    growth_steady_ratio: float = 0.95  # of the rows that a batch touches are new and stay: nothing meets a key again, nothing is dropped …
+    growth_steady_batches: int = 3  # … in so many batches in a row
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from spark_copilot.rules_engine.facts import AppRun, StreamProgress
 from spark_copilot.rules_engine.findings import Evidence, Observation, Severity, Where
 from spark_copilot.rules_engine.limits import StreamingLimits
+from spark_copilot.rules_engine.plans import walk
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
 
@@ -94,18 +95,21 @@ def _interval_ms(batches: list[StreamProgress]) -> float | None:
 
 @rule("state-growth", family="streaming", limits=StreamingLimits, title="The state of a streaming query only grows")
 def state_growth(run: AppRun, limits: StreamingLimits) -> Iterator[Observation]:
-    """Rows kept between batches rise from batch to batch and never fall.
+    """Rows kept between batches rise from batch to batch and never fall: to twice what they were, or by every row that comes in where nothing would ever let go of one.
 
     Why it costs: every batch reads, updates and snapshots more state, until the executors run out of memory.
     What to do: a watermark, and the event time among the grouping or deduplication keys, so that old state can be dropped; a time-out for mapGroupsWithState; dropDuplicatesWithinWatermark.
     Blind spot: a state that is still filling to its natural size looks the same in a short run.
     """
+    endless = not any(node.name.startswith("EventTimeWatermark") for one in run.sql for node in walk(one.plan))
     for run_id, batches in _by_query(run):
         rows = [p.state_rows for p in batches]
         if len(rows) < limits.growth_min_batches or rows[-1] < limits.growth_min_rows:
             continue
         early = rows[len(rows) // 3]
-        if any(b < a for a, b in itertools.pairwise(rows)) or rows[-1] < limits.growth_ratio * max(early, 1):
+        if any(b < a for a, b in itertools.pairwise(rows)):
+            continue
+        if rows[-1] < limits.growth_ratio * max(early, 1) and not (endless and _all_stays(batches, limits)):
             continue
         yield Observation(
             code="state-growth",
@@ -130,3 +134,13 @@ def state_growth(run: AppRun, limits: StreamingLimits) -> Iterator[Observation]:
                 "undo where state stays small",
             ),
         )
+
+
+def _all_stays(batches: list[StreamProgress], limits: StreamingLimits) -> bool:
+    """Whether every batch of the later half that changed state left nearly all of it there as new rows."""
+    later = list(itertools.pairwise(batches[len(batches) // 2 - 1 :]))
+    grown = [b.state_rows - a.state_rows for a, b in later if b.state_rows_updated]
+    updated = [b.state_rows_updated for _, b in later if b.state_rows_updated]
+    return len(grown) >= limits.growth_steady_batches and all(
+        g >= limits.growth_steady_ratio * u for g, u in zip(grown, updated, strict=True)
+    )

@@ -1,5 +1,6 @@
 """What reading and writing tables tells, in both directions: filters, files, streams, Delta."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,6 +91,22 @@ def test_streaming_rules() -> None:
     growing = [10_000 * (i + 1) for i in range(9)]
     assert codes("state-growth", stream([200] * 9, growing)) == ["state-growth"]
     assert codes("state-growth", stream([200] * 9, [50_000] * 9)) == []
+
+
+@pytest.mark.parametrize(
+    ("updated", "plan", "found"),
+    [
+        pytest.param(40_000, "StateStoreSave", True, id="every row stays"),
+        pytest.param(90_000, "StateStoreSave", False, id="half of them meet a key that is there"),
+        pytest.param(40_000, "EventTimeWatermark", False, id="a watermark will drop them, later than this run lasts"),
+    ],
+)
+def test_state_that_nothing_lets_go_of(updated: int, plan: str, found: bool) -> None:
+    """A backlog comes in first, so that rows do not double after it."""
+    run = stream([200] * 9, [400_000 + 40_000 * i for i in range(9)])
+    batches = tuple(replace(p, state_rows_updated=updated) for p in run.streaming)
+    run = replace(run, streaming=batches, sql=(execution(node(plan), {}),))
+    assert (codes("state-growth", run) == ["state-growth"]) is found
 
 
 DELTA_SCAN = "FileScan parquet [id#0L,v#1] Batched: true, DataFilters: [], Format: Parquet, Location: PreparedDeltaFileIndex(1 paths)[file:/d], PartitionFilters: [], PushedFilters: [], ReadSchema: struct<id:bigint,v:int>"
