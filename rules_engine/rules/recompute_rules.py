@@ -16,6 +16,7 @@ from spark_copilot.rules_engine.rules.changes import code
 from spark_copilot.rules_engine.rules.shared_work import EXPRESSION_ID, OF_A_STREAM, Chain, chains, shared_ratio
 
 _CONSTANT = re.compile(r"'[^']*'|(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?\b")
+_WRITES = re.compile(r"Execute (?:InsertInto|Save|Create)|AppendData|OverwriteByExpression|OverwritePartitionsDynamic")
 _MADE_HERE = ("Range", "LocalTableScan")
 """Leaves whose constants are the data itself."""
 
@@ -23,12 +24,19 @@ _MADE_HERE = ("Range", "LocalTableScan")
 def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
     """A plan without ids: its text with constants taken out, and the constants in order."""
     parts, constants = [], []
+    writes = False
     for node in walk(plan):
         if node.name in ("AdaptiveSparkPlan", "ResultQueryStage") or node.name.startswith("WholeStageCodegen"):
             continue
         text = EXPRESSION_ID.sub("", node.text)
-        if not node.children and node.name in _MADE_HERE:
-            parts.append(f"{node.name}|{text}")  # other rows, not the same again
+        if _WRITES.match(node.name):
+            writes = True
+            parts.append(node.name)  # where the rows go is not how they are made
+            continue
+        if not node.children and (writes or node.name in _MADE_HERE):
+            # Other rows, not the same again. What is written by a loop is a part each time: only of the same rows it is the same work.
+            read = (node.metadata.get(name, "") for name in ("Location", "PartitionFilters", "PushedFilters"))
+            parts.append("|".join((node.name, text, *read)))
             continue
         if node.name == "Exchange" and "REPARTITION_BY_NUM" in text:
             parts.append(f"{node.name}|{text}")  # another number of partitions that someone asked for is another table

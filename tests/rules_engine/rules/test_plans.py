@@ -118,6 +118,24 @@ def test_actions_that_begin_with_the_same_work(plans: list[str], found: bool) ->
     assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
 
 
+@pytest.mark.parametrize(
+    ("read", "found"),
+    [
+        pytest.param(["", "", ""], True, id="one costly frame, split over three outputs"),
+        pytest.param(["[(day#2 = 1)]", "[(day#2 = 2)]", "[(day#2 = 3)]"], False, id="a day at a time"),
+    ],
+)
+def test_the_same_rows_written_to_several_places(read: list[str], found: bool) -> None:
+    def output(n: int) -> Any:
+        leaf = node("Scan parquet ", metadata={"Location": "InMemoryFileIndex(1 paths)[file:/t]", "PartitionFilters": read[n]})
+        kept = node("Filter", leaf, text=f"Filter ((f(x#1) % 3) = {n})")
+        command = "Execute InsertIntoHadoopFsRelationCommand"
+        return execution(node(command, kept, text=f"{command} file:/out{n}, false, Parquet"), {}, sql_id=n)
+
+    run = run_of(*(StageSpec(ms=[4_000] * 4, sql_row=i) for i in range(3)), sql=[output(i) for i in range(3)])
+    assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
+
+
 def test_reading_other_partitions_of_a_table_is_other_work() -> None:
     def day(n: int) -> Any:
         metadata = {"Location": "InMemoryFileIndex(1 paths)[file:/t]", "PartitionFilters": f"[(day#2 = {n})]"}
