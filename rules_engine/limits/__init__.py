@@ -154,9 +154,7 @@ class ShuffleLimits:
     min_wall_ratio: float = 0.03
     fetch_removable_ratio: float = 0.7
     overhead_wall_ratio: float = 0.05
-    overhead_slot_ratio: float = (
-        0.2  # of what the tasks hold: where cores are shared with others every task waits a little for the processor
-    )
+    overhead_slot_ratio: float = 0.3  # of what tasks hold: on cores shared with others every task waits a little
     overhead_removable_ratio: float = 0.7
     locality_min_wait_ms: int = 500  # shorter waits are the scheduler's pace
 
