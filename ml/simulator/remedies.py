@@ -108,10 +108,22 @@ def _repartition(model: ReplayModel, stage: SimStage, partitions: int, case: Cas
         return stage
     partitions = min(partitions, max(n, MAX_PARTITIONS))
     fixed, work = _fixed_and_work(model, stage)
-    each = work / partitions
+    each = (work - min(_spill_gone_ms(model, stage, partitions) * SPILL_CASES[case], 0.6 * work)) / partitions
     factor = EVEN_CASES[case]
     hold = np.full(partitions, each * factor + fixed)
     return _fresh(stage, hold)
+
+
+SPILL_CASES: dict[Case, float] = {"low": 0.5, "mid": 0.8, "high": 1.0}
+"""Part of what spilling is reckoned to cost that comes back once nothing spills."""
+
+
+def _spill_gone_ms(model: ReplayModel, stage: SimStage, partitions: int) -> float:
+    """What spilling cost the stage's tasks, where each of so many tasks would hold no more than the largest could keep in memory; else nothing."""
+    kept = _column(model, stage, "peak_execution_memory_bytes")
+    held = float((kept + _column(model, stage, "memory_spilled_bytes")).sum())
+    fits = held / partitions <= float(kept.max(initial=0.0))
+    return float(_share_ms(model, stage, "spill").sum()) if fits else 0.0
 
 
 SMALL_TASK_MS = 100.0

@@ -154,6 +154,7 @@ class ShuffleLimits:
     min_wall_ratio: float = 0.03
     fetch_removable_ratio: float = 0.7
     overhead_wall_ratio: float = 0.05
+    overhead_min_ms: int = 1_000
     overhead_slot_ratio: float = 0.3  # of what tasks hold: on cores shared with others every task waits a little
     overhead_removable_ratio: float = 0.7
     locality_min_wait_ms: int = 500  # shorter waits are the scheduler's pace
@@ -164,7 +165,7 @@ class ExecutorLimits:
     """When slots stand empty."""
 
     driver_min_ratio: float = 0.05
-    driver_min_ms: int = 2_000
+    driver_min_ms: int = 3_000  # a few short queries are planned for that long, and about half of it comes back at best
     stream_gap_min_ms: int = 1_000  # shorter pauses of a stream are its log and commit, tenths of a second a batch
     driver_cold_startup_ratio: float = 0.3  # … on a slow or busy machine for longer: it took so much of the start-up
     driver_cold_max_ms: int = 10_000

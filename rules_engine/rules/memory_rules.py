@@ -12,6 +12,7 @@ from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
 from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, retried
+from spark_copilot.rules_engine.rules.shuffle_keys import counted_in_code
 from spark_copilot.rules_engine.units import parse_bytes, spark_size
 
 
@@ -75,7 +76,7 @@ def _room(run: AppRun, stage: Stage) -> tuple[Change, ...]:
     per_task = heap_bytes(run) * max(fraction, 0.05) / max(run.local_cores or run.slots_max // max(run.executors_max, 1), 1)
     wanted = int(min(max(stage.n * 2, -(-held // max(int(per_task * 0.7), 1))), 20_000))
     shuffled = int((stage.column("shuffle_read_local_bytes") + stage.column("shuffle_read_remote_bytes")).sum())
-    if shuffled:
+    if shuffled and not counted_in_code(stage):
         changes += conf(
             run, "spark.sql.shuffle.partitions", str(wanted), f"{stage.n} tasks hold more than their share of memory each", stop
         )

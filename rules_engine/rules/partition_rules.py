@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from spark_copilot.rules_engine.facts import AppRun
-from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Repartition
+from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Repartition, Severity
 from spark_copilot.rules_engine.limits import PartitionLimits
 from spark_copilot.rules_engine.plans import PlanGraph, graph_of
 from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf, partitions_for
 from spark_copilot.rules_engine.rules.scans import unsplit_stages
+from spark_copilot.rules_engine.rules.shuffle_keys import counted_in_code
 from spark_copilot.rules_engine.units import parse_count
 
 
@@ -114,7 +115,7 @@ def _more_partitions(run: AppRun, stage: Stage, wanted: int) -> tuple[Change, ..
     stop = "stop when every core has a task; more than a few per core only adds overhead"
     changes: tuple[Change, ...] = ()
     shuffled = int((stage.column("shuffle_read_local_bytes") + stage.column("shuffle_read_remote_bytes")).sum())
-    if shuffled:
+    if shuffled and not counted_in_code(stage):
         setting = run.conf("spark.sql.shuffle.partitions", "200") or "200"
         if (count := parse_count(setting)) is not None and count < wanted:
             changes += conf(
@@ -136,14 +137,14 @@ def _more_partitions(run: AppRun, stage: Stage, wanted: int) -> tuple[Change, ..
             changes += conf(
                 run, "spark.sql.adaptive.coalescePartitions.parallelismFirst", "true", "keep at least one partition a core", stop
             )
-    elif int(stage.column("input_bytes").sum()):
+    elif not shuffled and int(stage.column("input_bytes").sum()):
         size = max(int(stage.column("input_bytes").sum()) // wanted >> 20, 1)
         changes += conf(
             run, "spark.sql.files.maxPartitionBytes", f"{size}m", f"{stage.declared} file splits for {run.slots_max} cores", stop
         )
     return changes + code(
         "repartition",
-        f"call repartition({wanted}) before this step, and drop a coalesce that stands there",
+        f"call repartition({wanted}) before this step, and drop a smaller one or a coalesce that stands there",
         stop,
         to=f"df.repartition({wanted})",
     )
@@ -231,6 +232,8 @@ def oversized_partitions(run: AppRun, limits: PartitionLimits) -> Iterator[Obser
                 Evidence(metric="spilled to disk", value=spilled, limit=None, unit="bytes"),
             ),
             remedy=Repartition(stages=(stage.ref,), partitions=wanted),
+            # What it costs when a task is repeated, or the heap gets smaller, no replay of this run shows.
+            severity_floor=Severity.LOW,
             changes=_more_partitions(run, stage, wanted),
         )
 

@@ -60,7 +60,8 @@ def task_overhead(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
     counted = warm & (tasks.status == SUCCESS)
     overhead = np.where(counted, tasks.overhead_ms, 0)
     wall = float(overhead.sum()) / run.slots_max
-    if wall < limits.overhead_wall_ratio * run.wall_ms or overhead.sum() < limits.overhead_slot_ratio * tasks.duration_ms[counted].sum():
+    least = max(limits.overhead_wall_ratio * run.wall_ms, limits.overhead_min_ms)
+    if wall < least or overhead.sum() < limits.overhead_slot_ratio * tasks.duration_ms[counted].sum():
         return
     by_stage = np.bincount(tasks.stage_row, weights=overhead.astype(np.float64), minlength=len(run.stages))
     worst = int(by_stage.argmax())
@@ -70,7 +71,7 @@ def task_overhead(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
         code="task-overhead",
         where=profile(run).stage(worst).where,
         evidence=(
-            Evidence(metric="overhead / cores", value=wall, limit=limits.overhead_wall_ratio * run.wall_ms, unit="ms"),
+            Evidence(metric="overhead / cores", value=wall, limit=least, unit="ms"),
             Evidence(metric="of it unpacking tasks", value=unpack / run.slots_max, limit=None, unit="ms"),
             Evidence(metric="tasks", value=int(warm.sum()), limit=None, unit="count"),
         ),

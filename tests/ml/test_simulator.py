@@ -47,6 +47,22 @@ def test_remedies(remedy: CutTail, saved: int) -> None:
     assert Simulator(SLOW).price((remedy,)).wall_ms.mid == pytest.approx(saved, abs=60)
 
 
+@pytest.mark.parametrize(("partitions", "gone"), [(2, False), (8, True)], ids=["a task still holds too much", "each fits"])
+def test_more_partitions_end_spilling_where_each_fits(partitions: int, gone: bool) -> None:
+    spills = {
+        "disk_spilled_bytes": 600 << 20,
+        "memory_spilled_bytes": 700 << 20,
+        "peak_execution_memory_bytes": 300 << 20,
+        "run_ms": 20_000,
+    }
+    plain = run_of(StageSpec(ms=[20_000] * 2))
+    run = run_of(StageSpec(ms=[20_000] * 2, columns=spills))
+    remedy = (Repartition(stages=("0.0",), partitions=partitions),)
+    saved = Simulator(run).price(remedy).wall_ms
+    assert (saved.mid > Simulator(plain).price(remedy).wall_ms.mid + 1_000) is gone
+    assert saved.low <= saved.mid <= saved.high
+
+
 def test_repartition_keeps_the_work() -> None:
     run = run_of(StageSpec(ms=[20_000]))
     # Two tasks side by side on two cores take a fifth longer than one alone: 20 s of work become 12 s, not 10; each new task costs a little too.

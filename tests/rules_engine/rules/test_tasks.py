@@ -6,8 +6,8 @@ from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.errors import MissingFact
 from spark_copilot.rules_engine.facts import AppRun, RddInfo
 from spark_copilot.rules_engine.findings import Severity
-from tests.builders import StageSpec, run_of
-from tests.rules_engine.rules.seen import EVEN, LIMITS, codes
+from tests.builders import StageSpec, execution, node, run_of
+from tests.rules_engine.rules.seen import EVEN, LIMITS, codes, seen
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,29 @@ def test_too_many_small_tasks(tasks: int, ms: int, found: bool) -> None:
 def test_oversized_partitions(mib: int, spilled: int, found: bool) -> None:
     run = run_of(StageSpec(ms=[20_000] * 4, columns={"input_bytes": mib << 20, "input_records": 1_000_000, "disk_spilled_bytes": spilled}))
     assert (codes("oversized-partitions", run) == ["oversized-partitions"]) is found
+
+
+@pytest.mark.parametrize(
+    ("how", "keys"),
+    [
+        pytest.param("Exchange RoundRobinPartitioning(2), REPARTITION_BY_NUM, [plan_id=1]", ["repartition"], id="the program says two"),
+        pytest.param(
+            "Exchange hashpartitioning(k#1, 8), ENSURE_REQUIREMENTS, [plan_id=1]",
+            ["spark.sql.shuffle.partitions", "repartition"],
+            id="Spark goes by the setting",
+        ),
+    ],
+)
+def test_a_number_of_partitions_in_the_program_is_changed_there(how: str, keys: list[str]) -> None:
+    plan = node("Sort", node("Exchange", node("Range"), text=how, metrics={"shuffle bytes written": 1, "records read": 2}))
+    written = StageSpec(ms=[5_000] * 4, sql_row=0, accumulables={1: ("shuffle bytes written", "1")})
+    read = StageSpec(
+        ms=[20_000] * 2, sql_row=0, parents=(0,), accumulables={2: ("records read", "1")},
+        columns={"shuffle_read_local_bytes": 700 << 20, "shuffle_read_records": 1_000_000, "disk_spilled_bytes": 1 << 20},
+    )  # fmt: skip
+    run = run_of(written, read, sql=[execution(plan, {1: 1, 2: 1})], conf={"spark.sql.shuffle.partitions": "8"})
+    (found,) = seen("oversized-partitions", run)
+    assert [change.key for change in found.changes] == keys
 
 
 @pytest.mark.parametrize(("made", "skew"), [(200_000, True), (10_000, False)], ids=["twenty times the rows come out", "as many come out"])
