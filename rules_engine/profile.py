@@ -14,6 +14,8 @@ MIN_STAGE_RATIO: Final = 0.01
 """Stages whose tasks hold less than this share of the wall clock (and less than a second) cannot be worth a change."""
 
 
+WARM_WAVES: Final = 3
+"""Waves of tasks at the begin of a run in which a JVM still gets faster."""
 SLOW_TASK_MS: Final = 1_000
 """A task that is slower than its peers by less is one of many that scatter."""
 
@@ -95,10 +97,17 @@ class Stage:
 
     @cached_property
     def held_up_ms(self) -> float:
-        """What slow tasks took beyond their peers, spread over the slots; first-wave tasks do not count, they pay for warm-up."""
-        launched = np.argsort(self.run.tasks.launch_ms[self.rows], kind="stable")
+        """What slow tasks took beyond their peers, spread over the slots; first-wave tasks do not count, they pay for warm-up.
+
+        Nor do the slow ones right after them in the first waves of the run: compiled code comes task by task.
+        """
+        launch = self.run.tasks.launch_ms
+        launched = np.argsort(launch[self.rows], kind="stable")
         later = np.ones(self.n, dtype=np.bool_)
         later[launched[: self.run.slots_max]] = False
+        until = np.partition(launch, min(WARM_WAVES * self.run.slots_max, len(launch)) - 1)[: WARM_WAVES * self.run.slots_max].max()
+        leading = np.logical_and.accumulate(self._slow[launched])
+        later[launched[leading & (launch[self.rows][launched] <= until)]] = False
         slow = later & self._slow
         return float((self.ms[slow] - self.usual_ms).sum()) / self.run.slots_max
 

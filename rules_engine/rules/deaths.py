@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun
+from spark_copilot.rules_engine.facts import FAILED, MISSING, SUCCESS, AppRun, IntColumn
 
 # 52 is the code with which Spark's own handler ends a JVM after an OutOfMemoryError (SparkExitCode.OOM).
 _HEAP = re.compile(
@@ -16,6 +16,7 @@ _KILL = re.compile(
     r"exceeding memory limits|exceeding physical memory limits|(exit code:?|exit status:?) 137\b|OOMKilled|Container killed by YARN",
     re.IGNORECASE,
 )
+_PYTHON = re.compile(r"(?<![A-Za-z])_?(?:Array)?MemoryError\b")
 _PREEMPTED = ("preempt", "spot", "decommission")
 _ORDERLY = (
     "idle",
@@ -33,12 +34,14 @@ _ORDERLY = (
 
 
 def memory_cause(text: str | None) -> str | None:
-    """ "heap", "container" or None for a failure or removal reason."""
+    """ "heap", "container", "python" or None for a failure or removal reason."""
     if not text or any(w in text.lower() for w in _PREEMPTED):
         return None
     if _KILL.search(text):
         return "container"
-    return "heap" if _HEAP.search(text) else None
+    if _HEAP.search(text):
+        return "heap"
+    return "python" if _PYTHON.search(text) else None
 
 
 def reason_of(run: AppRun, task_row: int) -> str:
@@ -81,3 +84,33 @@ def deaths(run: AppRun) -> Deaths:
 def retried(run: AppRun) -> list[int]:
     """Rows of stage attempts beyond the first that ran tasks."""
     return [row for row in range(len(run.stages)) if int(run.stages.attempt[row]) > 0 and len(run.task_rows(row))]
+
+
+def repeated(run: AppRun) -> list[int]:
+    """Of those attempts the ones that mostly did again what an earlier attempt had done; the others went on where it had stopped.
+
+    One whose earlier attempts are not in the log counts as repeated.
+    """
+    found = []
+    for row in retried(run):
+        own, done = run.task_rows(row), _partitions_done_before(run, row)
+        again = np.ones(len(own), dtype=np.bool_) if done is None else np.isin(_partitions(run, own), done)
+        spent = run.tasks.duration_ms[own]
+        if 2 * int(spent[again].sum()) >= int(spent.sum()):
+            found.append(row)
+    return found
+
+
+def _partitions(run: AppRun, rows: IntColumn) -> IntColumn:
+    """A later attempt counts its tasks anew, so `index` is only for logs that name no partition."""
+    named = run.tasks.partition_id[rows]
+    return np.where(named == MISSING, run.tasks.index[rows], named)
+
+
+def _partitions_done_before(run: AppRun, row: int) -> IntColumn | None:
+    stage, attempt = int(run.stages.stage_id[row]), int(run.stages.attempt[row])
+    earlier = np.flatnonzero((run.stages.stage_id == stage) & (run.stages.attempt < attempt))
+    if not len(earlier):
+        return None
+    tasks = np.concatenate([run.task_rows(int(other)) for other in earlier])
+    return _partitions(run, tasks[run.tasks.status[tasks] == SUCCESS])

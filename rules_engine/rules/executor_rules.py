@@ -33,9 +33,8 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     total = int((gaps[:, 1] - gaps[:, 0]).sum()) if len(gaps) else 0
     # How fast this machine loads classes shows in the application's start-up.
     startup = run.first_job_ms - run.started_ms
-    cold = min(
-        max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup), _cold_planning_ms(run)), limits.driver_cold_max_ms
-    )
+    loading = max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup))
+    cold = min(loading + _cold_planning_ms(run), limits.driver_cold_max_ms)
     early = gaps[gaps[:, 0] < run.first_job_ms + max(limits.driver_cold_window_ms, startup)]
     total -= min(int((early[:, 1] - early[:, 0]).sum()), cold)
     if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):

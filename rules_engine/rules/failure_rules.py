@@ -11,7 +11,7 @@ from spark_copilot.rules_engine.limits import FailureLimits
 from spark_copilot.rules_engine.profile import where_of
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import cluster, code, conf
-from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, retried
+from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, repeated, retried
 
 _BROADCAST_LATE = re.compile(r"execute broadcast in (\d{1,9}) secs")
 _BROADCAST_TIMEOUT_S = 300
@@ -95,7 +95,8 @@ def stage_retries(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
     again = retried(run)
     if not again:
         return
-    spent = sum(int(run.tasks.duration_ms[run.task_rows(row)].sum()) for row in again)
+    redone = repeated(run)
+    spent = sum(int(run.tasks.duration_ms[run.task_rows(row)].sum()) for row in redone)
     stop = "stop when no stage is attempted twice"
     yield Observation(
         code="stage-retries",
@@ -104,7 +105,7 @@ def stage_retries(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
             Evidence(metric="stage attempts beyond the first", value=len(again), limit=1, unit="count"),
             Evidence(metric="slot time of the repeats", value=spent, limit=None, unit="ms"),
         ),
-        remedy=SkipStages(stages=tuple(run.stages.ref(row) for row in again)),
+        remedy=SkipStages(stages=tuple(run.stages.ref(row) for row in redone)) if redone else None,
         severity_floor=Severity.MEDIUM,
         changes=code(
             "memory",
@@ -112,11 +113,20 @@ def stage_retries(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
             stop,
         )
         if deaths(run).only_memory
+        else code("shuffle-files", f"find out who removed the shuffle files: no executor left. {_fetch_failure(run)}".strip(), stop)
+        if not (run.executors.removed_ms[~run.executors.is_driver] != MISSING).any()
         else conf(run, "spark.decommission.enabled", "true", "move blocks away before a node leaves", stop)
         + conf(run, "spark.storage.decommission.shuffleBlocks.enabled", "true", "shuffle files among them", stop),
         occurrences=len(again),
         also=tuple(int(run.stages.stage_id[row]) for row in again),
     )
+
+
+def _fetch_failure(run: AppRun) -> str:
+    """What the first fetch that failed said."""
+    found = next((error for error in run.errors if error.startswith("FetchFailed")), "")
+    lines = [line.strip() for line in found.splitlines()[1:] if line.strip() not in ("", ")")]
+    return lines[0][:200] if lines else ""
 
 
 _TAKEN = ("preempt", "spot", "spark.kubernetes.executor.deleted", "node is being")

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from spark_copilot.rules_engine.facts import AppRun, SqlExecution
-from spark_copilot.rules_engine.findings import Evidence, Observation, RemoveShare, Repartition, Severity, Where
+from spark_copilot.rules_engine.facts import AppRun, PlanNode, SqlExecution
+from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Repartition, Severity, Where
 from spark_copilot.rules_engine.limits import PartitionLimits
-from spark_copilot.rules_engine.plans import graph_of, metric
+from spark_copilot.rules_engine.plans import graph_of, metric, walk
 from spark_copilot.rules_engine.profile import profile
 from spark_copilot.rules_engine.rule import rule
-from spark_copilot.rules_engine.rules.changes import code
+from spark_copilot.rules_engine.rules.changes import code, conf
 from spark_copilot.rules_engine.rules.scans import Scan, filter_above, scans, unsplit_stages
+from spark_copilot.rules_engine.units import parse_count
 
 
 @rule("unsplittable-input", family="partition", limits=PartitionLimits, title="A large file that cannot be split is read by one task")
@@ -139,7 +140,8 @@ def small_files_written(run: AppRun, limits: PartitionLimits) -> Iterator[Observ
                 if stages and saved > 0
                 else None,
                 severity_floor=Severity.LOW,
-                changes=code(
+                changes=_by_row_limit(run, execution, node.plan, files)
+                or code(
                     "repartition-before-write",
                     f"repartition by the partition columns before the write: about {wanted} files instead of {files}"
                     if folders
@@ -151,6 +153,22 @@ def small_files_written(run: AppRun, limits: PartitionLimits) -> Iterator[Observ
                 ),
             )
     yield from _appended(run, limits)
+
+
+_ROW_LIMIT = re.compile(r"\bmaxRecordsPerFile=(\d{1,15})\b", re.IGNORECASE)
+
+
+def _by_row_limit(run: AppRun, execution: SqlExecution, plan: PlanNode, files: int) -> tuple[Change, ...]:
+    """The limit of rows a file, where it is what cut the files: fewer partitions would leave as many of them."""
+    option = next((match for node in walk(execution.plan) if (match := _ROW_LIMIT.search(node.text))), None)
+    limit = int(option[1]) if option is not None else parse_count(run.conf("spark.sql.files.maxRecordsPerFile", "0") or "0") or 0
+    rows = metric(execution, plan, "number of output rows")
+    if not limit or rows is None or files < 0.8 * rows / limit:
+        return ()
+    stop = "stop when the mean file is above 32 MiB"
+    if option is not None:
+        return code("records-per-file", f"leave out maxRecordsPerFile={limit}: it cuts the output into {files} files", stop)
+    return conf(run, "spark.sql.files.maxRecordsPerFile", "0", f"a file of {limit:,} rows at most: that makes {files:,} of them", stop)
 
 
 _TARGET = re.compile(r"InsertInto\w*Command (\S+),")

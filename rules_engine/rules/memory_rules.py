@@ -1,5 +1,6 @@
 """Memory: spill, collection, kills, heaps that stand empty, caches that do not serve."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from spark_copilot.rules_engine.limits import MemoryLimits
 from spark_copilot.rules_engine.profile import Stage, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
-from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, retried
+from spark_copilot.rules_engine.rules.deaths import deaths, memory_cause, reason_of, repeated
 from spark_copilot.rules_engine.rules.shuffle_keys import counted_in_code
 from spark_copilot.rules_engine.units import parse_bytes, spark_size
 
@@ -109,7 +110,7 @@ def gc_pressure(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     ratio = float(worst.column("gc_ms").sum()) / max(float(worst.column("run_ms").sum()), 1.0)
     key = "spark.driver.memory" if run.local_cores is not None else "spark.executor.memory"
     stop = "stop when collection is under 5 % of run time"
-    changes = conf(
+    changes = _young_generation(run, stop) or conf(
         run, key, spark_size(heap_bytes(run) * 2), f"{100 * ratio:.0f} % of the run time of stage {worst.ref} is collection", stop
     )
     changes += code(
@@ -132,16 +133,38 @@ def gc_pressure(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     )
 
 
+_YOUNG = re.compile(r"\s*(?:-Xmn\S+|-XX:(?:Max)?NewSize=\S+|-XX:NewRatio=\S+)")
+
+
+def _young_generation(run: AppRun, stop: str) -> tuple[Change, ...]:
+    """Without the flags that fix the size of the young generation, where there are some: more heap would not make it larger."""
+    key = "spark.driver.extraJavaOptions" if run.local_cores is not None else "spark.executor.extraJavaOptions"
+    options = run.conf(key) or ""
+    flags = " ".join(flag.strip() for flag in _YOUNG.findall(options))
+    if not flags:
+        return ()
+    return conf(
+        run,
+        key,
+        _YOUNG.sub("", options).strip(),
+        f"{flags} fixes the part of the heap where new objects go, whatever the heap's size",
+        stop,
+    )
+
+
+_KINDS = {"heap": "Java heap", "container": "container killed", "python": "Python's memory"}
+
+
 @rule("out-of-memory", family="memory", limits=MemoryLimits, title="Tasks or executors died for want of memory")
 def out_of_memory(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
-    """A task met a Java heap error, or a container was killed for exceeding its memory.
+    """A task met a Java heap error, Python had no memory left, or a container was killed for exceeding its memory.
 
     Why it costs: the work of the task or of the whole executor is lost and done again, or the job fails.
     What to do: a heap error: more heap a core, smaller partitions, no collect of whole tables; a container kill: more memory overhead (Python, off-heap, network buffers), not more heap.
     Blind spot: exit code 137 is also what a preempted or manually killed container leaves; the reason text decides, and preemption is not counted.
     """
     del limits
-    kinds: dict[str, list[str]] = {"heap": [], "container": []}
+    kinds: dict[str, list[str]] = {"heap": [], "container": [], "python": []}
     for row in np.flatnonzero(run.tasks.status == FAILED).tolist():
         cause = memory_cause(reason_of(run, row))
         if cause:
@@ -168,13 +191,13 @@ def out_of_memory(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
             remedy=_without_deaths(run, stages),
             severity_floor=Severity.HIGH,
             changes=_more_memory(run, kind),
-            cause="Java heap" if kind == "heap" else "container killed",
+            cause=_KINDS[kind],
         )
 
 
 def _without_deaths(run: AppRun, stages: tuple[str, ...]) -> Remedy | None:
     """Where executors died of it and of nothing else, what was done again for the shuffle files they took along; else the attempts that failed."""
-    again = retried(run) if deaths(run).only_memory else []
+    again = repeated(run) if deaths(run).only_memory else []
     if again:
         return SkipStages(stages=tuple(run.stages.ref(row) for row in again))
     return RemoveShare(stages=stages, of="failed", ratio=1.0) if stages else None
@@ -185,6 +208,14 @@ def _more_memory(run: AppRun, kind: str) -> tuple[Change, ...]:
     if kind == "heap":
         key = "spark.driver.memory" if run.local_cores is not None else "spark.executor.memory"
         return conf(run, key, spark_size(heap_bytes(run) * 3 // 2), "the Java heap was full", stop)
+    if kind == "python":
+        less = code("less-at-a-time", "let the Python function hold less at a time: smaller groups, batches or partitions", stop)
+        limit = parse_bytes(run.conf("spark.executor.pyspark.memory", "") or "", "m")
+        return (
+            conf(run, "spark.executor.pyspark.memory", spark_size(2 * limit), "Python met the limit that is set for it", stop) + less
+            if limit
+            else less
+        )
     current = parse_bytes(run.conf("spark.executor.memoryOverhead", "") or "", "m") or max(heap_bytes(run) // 10, 384 << 20)
     return conf(run, "spark.executor.memoryOverhead", spark_size(current + (1 << 30)), "the container was killed outside the heap", stop)
 

@@ -108,7 +108,14 @@ SIXTH = (
         prepare=sixth_jobs.write_by_day,
     ),
     Scenario("buckets-times-tasks", "fault", sixth_jobs.buckets_times_tasks, ("small-files-written",)),
-    Scenario("pandas-per-customer", "fault", sixth_jobs.pandas_per_customer, ("data-skew",), ("python-udf",)),
+    Scenario(
+        "pandas-per-customer",
+        "fault",
+        sixth_jobs.pandas_per_customer,
+        ("data-skew",),
+        ("python-udf",),
+        conf={"spark.sql.adaptive.coalescePartitions.enabled": "false"},
+    ),
     Scenario("arrays-of-all-sizes", "fault", sixth_jobs.arrays_of_all_sizes, ("data-skew", "straggler-tasks"), ("row-explosion",)),
     Scenario("rows-through-pandas", "fault", sixth_jobs.rows_through_pandas, ("python-udf",)),
     Scenario(

@@ -45,7 +45,7 @@ def columns_through_pandas(spark: Any, _: Path) -> None:
 def filtered_and_gathered(spark: Any, data: Path) -> None:
     """The filter's parts are put together before they are written."""
     rows = spark.range(0, 1_200_000, 1, 600).where("hash(id) % 500 = 0").selectExpr("id", f"{_TEXT} as note")
-    rows.coalesce(2).write.parquet(str(data / "few"))
+    rows.repartition(2).write.parquet(str(data / "few"))
 
 
 def four_outputs_of_one(spark: Any, data: Path) -> None:

@@ -1,5 +1,7 @@
 """One cause, several traces: what follows from a full heap says so, and a slow machine is known by what it does each time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,20 @@ def test_what_runs_again_after_a_death(reason: str, memory: bool) -> None:
         assert found[0].remedy.stages == ("2.1",)
 
 
+@pytest.mark.parametrize(
+    ("slow", "before", "found"),
+    [
+        pytest.param((0, 1, 2, 3), 0, False, id="task by task faster at the begin of the run: compiled code"),
+        pytest.param((0, 1, 2, 3), 9, True, id="the same later in the run"),
+        pytest.param((0, 1, 4, 5), 0, True, id="slow ones among usual ones"),
+    ],
+)
+def test_tasks_that_get_faster_at_the_begin(slow: tuple[int, ...], before: int, found: bool) -> None:
+    times = dict(zip(slow, (6_000, 6_000, 4_500, 4_500), strict=True))
+    stage = StageSpec(ms=[times.get(i, 900) for i in range(20)], columns={"input_records": 1_000})
+    assert bool(seen("straggler-tasks", run_of(*[StageSpec(ms=[500] * 2)] * before, stage))) is found
+
+
 @pytest.mark.parametrize(("cause", "kept"), [(COMMITS, ["small-files-written"]), (None, ["driver-bound", "small-files-written"])])
 def test_committing_many_files_is_not_told_twice(cause: str | None, kept: list[str]) -> None:
     many = Observation(code="small-files-written", where=Where(stage_id=1, stage_attempt=0), evidence=())
@@ -103,6 +119,39 @@ def test_a_machine_that_came_to_one_task_a_stage(slow_index: tuple[int, int], sl
         ms = [slow_ms if i == slow else 900 for i in range(12)]
         stages.append(StageSpec(ms=ms, executors=[2 if i == slow else i % 2 for i in range(12)], columns={"input_records": 1_000}))
     assert bool(seen("slow-node", run_of(*stages, executors=3, cores=1))) is found
+
+
+def test_an_attempt_that_goes_on_repeats_nothing() -> None:
+    """The first attempt ended two of its partitions; the second does the others, and the stage before it is made again."""
+    run = run_of(
+        StageSpec(ms=[3_000] * 4), StageSpec(ms=[2_000] * 4, status=[SUCCESS] * 2 + [FAILED] * 2, errors=["", "", "FetchFailed(x)", "FetchFailed(x)"]),
+        StageSpec(ms=[3_000] * 4, attempt=1), StageSpec(ms=[2_000] * 2, attempt=1),
+    )  # fmt: skip
+    stages = replace(run.stages, stage_id=np.array([0, 1, 0, 1]))
+    tasks = replace(run.tasks, partition_id=np.where(run.tasks.stage_row == 3, run.tasks.index + 2, run.tasks.index))
+    (found,) = seen("stage-retries", replace(run, stages=stages, tasks=tasks))
+    assert isinstance(found.remedy, SkipStages)
+    assert found.remedy.stages == ("0.1",)
+    assert [change.key for change in found.changes] == ["shuffle-files"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 7.63 MiB", "python"),
+        ("  File x\nMemoryError", "python"),
+        ("java.lang.OutOfMemoryError: Java heap space", "heap"),
+        ("MyMemoryErrorLog: fine", None),
+    ],
+)
+def test_whose_memory_it_was(text: str, cause: str | None) -> None:
+    assert memory_cause(text) == cause
+
+
+def test_flags_that_fix_the_young_generation_are_named() -> None:
+    conf = {"spark.driver.extraJavaOptions": "-Xmn4m -Dx=1 -XX:+UseSerialGC", "spark.driver.memory": "1g"}
+    (found,) = seen("gc-pressure", run_of(StageSpec(ms=[10_000] * 8, columns={"gc_ms": 4_000, "run_ms": 10_000}), conf=conf))
+    assert (found.changes[0].key, found.changes[0].to) == ("spark.driver.extraJavaOptions", "-Dx=1 -XX:+UseSerialGC")
 
 
 @pytest.mark.parametrize(
