@@ -135,7 +135,9 @@ def make_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
             event.listen(engine, "connect", _sqlite_pragmas(foreign_keys))
             event.listen(engine, "begin", _sqlite_begin)
             return engine
-        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=32, pool_timeout=10, connect_args={"connect_timeout": 10})
+        # Nothing is prepared: a pooler in transaction mode would give the next transaction a session that does not know the statement.
+        connect = {"connect_timeout": 10, "prepare_threshold": None}
+        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=32, pool_timeout=10, connect_args=connect)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Unavailable(f"no driver for {url.drivername} databases", hint='pip install "spark-intelligence-copilot[postgres]"') from error
 
