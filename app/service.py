@@ -1,5 +1,6 @@
 """What the routes and the worker share: database, repositories, queue and files of one home folder."""
 
+import logging
 import threading
 from importlib.metadata import version
 
@@ -9,12 +10,14 @@ from spark_copilot.app.files import Files
 from spark_copilot.app.report_cache import ReportCache
 from spark_copilot.app.watch.metrics import Exporter
 from spark_copilot.app.worker import Worker
-from spark_copilot.storage import migrate
+from spark_copilot.storage import migrate, row_security
 from spark_copilot.storage.database import Database
 from spark_copilot.storage.job_queue import JobQueue
 from spark_copilot.storage.metadata_repository import MetadataRepository
 from spark_copilot.storage.metrics_repository import MetricsRepository
 from spark_copilot.storage.upload_repository import UploadRepository
+
+log = logging.getLogger(__name__)
 
 
 class Service:
@@ -44,6 +47,8 @@ class Service:
                 if self._database is None:
                     database = Database(self.settings.database_url, self.settings.home)
                     migrate.upgrade(database)
+                    if (warning := row_security.bypassed(database)) is not None:
+                        log.warning(warning)
                     self._database = database
         return self._database
 

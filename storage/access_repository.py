@@ -1,6 +1,7 @@
 """API keys and the audit log."""
 
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Literal
@@ -10,14 +11,25 @@ from sqlalchemy.orm import Session
 
 from spark_copilot.rules_engine.errors import AuthError, NotFound, UsageError
 from spark_copilot.storage.api_key import PREFIX_LENGTH, digest, new_key, well_formed
-from spark_copilot.storage.database import Database, clock
+from spark_copilot.storage.database import EVERYONE, Database, clock, now_ms
 from spark_copilot.storage.models import LOCAL_TENANT, ApiKey, AuditRow
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
 """Each allows what those before it do."""
+_TENANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _USED_EVERY_MS = 60_000
 """The time of last use is exact to a minute, so that reading does not mean writing."""
+
+
+def check_tenant(name: str) -> None:
+    """A tenant comes to be by its first key, so this is where its name is judged; never empty, and never `EVERYONE`.
+
+    Raises:
+        UsageError: it cannot be a tenant's.
+    """
+    if _TENANT.fullmatch(name) is None:
+        raise UsageError(f"{name!r} cannot be a tenant", hint="small letters, digits, '.', '_' and '-'; at most 63")
 
 
 class KeyMalformed(AuthError):
@@ -70,7 +82,12 @@ class KeyRepository:
         self.database = database
 
     def create(self, tenant: str, name: str, scope: Scope, lives_ms: int | None) -> tuple[str, ApiKey]:
-        """A new key and its row."""
+        """A new key and its row.
+
+        Raises:
+            UsageError: no tenant can be called so.
+        """
+        check_tenant(tenant)
         key = new_key()
 
         def work(session: Session) -> ApiKey:
@@ -82,7 +99,7 @@ class KeyRepository:
             session.add(row)
             return row
 
-        return key, self.database.write(work)
+        return key, self.database.write(tenant, work)
 
     def check(self, key: str) -> KnownKey:
         """Whose key this is. A malformed one is refused without the database.
@@ -93,7 +110,7 @@ class KeyRepository:
         if not well_formed(key):
             raise KeyMalformed("this is no key of this service")
         wanted = digest(key)
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:  # whose key it is is the question
             rows = session.scalars(select(ApiKey).where(ApiKey.prefix == key[:PREFIX_LENGTH])).all()
             now = clock(session)
         found = None
@@ -109,18 +126,19 @@ class KeyRepository:
         if found.expires_ms is not None and found.expires_ms <= now:
             raise KeyExpired("this key has expired", known)
         if found.last_used_ms is None or now - found.last_used_ms >= _USED_EVERY_MS:
-            self.database.write(lambda session: session.execute(update(ApiKey).where(ApiKey.id == found.id).values(last_used_ms=now)))
+            used = update(ApiKey).where(ApiKey.id == found.id).values(last_used_ms=now)
+            self.database.write(found.tenant, lambda session: session.execute(used))
         return known
 
     def any(self) -> bool:
         """Whether a key was ever made here. One that was revoked counts: taking the last key back must not open the door."""
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:
             return bool(session.scalar(select(exists().select_from(ApiKey))))
 
     def every(self, tenant: str | None = None) -> list[ApiKey]:
         """The keys, of one tenant or of all, the newest first."""
         wanted = select(ApiKey).order_by(ApiKey.created_ms.desc(), ApiKey.id)
-        with self.database.read() as session:
+        with self.database.read(EVERYONE if tenant is None else tenant) as session:
             return list(session.scalars(wanted if tenant is None else wanted.where(ApiKey.tenant == tenant)))
 
     def revoke(self, key_id: str) -> ApiKey:
@@ -138,7 +156,7 @@ class KeyRepository:
                 row.revoked_ms = clock(session)
             return row
 
-        return self.database.write(work)
+        return self.database.write(EVERYONE, work)  # by its id alone, at the command line
 
 
 class AuditRepository:
@@ -169,7 +187,7 @@ class AuditRepository:
                 )
             )  # fmt: skip
 
-        self.database.write(work)
+        self.database.write(tenant or EVERYONE, work)  # the line of nobody is the server's own
 
     def lines(self, tenant: str, *, cursor: str | None = None, limit: int = 100) -> tuple[list[AuditRow], str | None]:
         """A tenant's lines, the newest first, and where the next page begins. The local tenant sees those of nobody too.
@@ -184,11 +202,12 @@ class AuditRepository:
             if not dash or not at.isascii() or not at.isdigit() or len(at) > 15:
                 raise UsageError("not a cursor of this list", hint="take `next` of the page before as it stands")
             wanted = wanted.where(or_(AuditRow.at_ms < int(at), and_(AuditRow.at_ms == int(at), AuditRow.id < last)))
-        with self.database.read() as session:
+        with self.database.read(EVERYONE if tenant == LOCAL_TENANT else tenant) as session:  # the lines of nobody are no tenant's
             found = list(session.scalars(wanted))
         more, found = len(found) > limit, found[:limit]
         return found, f"{found[-1].at_ms}-{found[-1].id}" if more else None
 
     def forget(self, older_than_ms: int) -> None:
         """Drop the lines of longer ago."""
-        self.database.write(lambda session: session.execute(delete(AuditRow).where(AuditRow.at_ms < clock(session) - older_than_ms)))
+        old = delete(AuditRow).where(AuditRow.at_ms < now_ms() - older_than_ms)
+        self.database.write(EVERYONE, lambda session: session.execute(old))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Engine, create_engine, event, make_url, select
+from sqlalchemy import BigInteger, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import OperationalError as SqlOperationalError
@@ -23,6 +23,11 @@ T = TypeVar("T")
 FILE = "copilot.db"
 BUSY_MS = 30_000
 TRIES = 6
+EVERYONE = "*"
+"""Said in place of a tenant where the work is the server's own: rows of all of them. No tenant can be called so."""
+TENANT_SETTING = "spark_copilot.tenant"
+"""PostgreSQL's policies compare each row's tenant with this setting of the transaction."""
+SAY_TENANT = text(f"SELECT set_config('{TENANT_SETTING}', :tenant, true)")
 _AGAIN = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "23505"})
 """PostgreSQL says: serialization failure, deadlock, lock not available, shutting down, crashed, starting, or somebody inserted the same row."""
 
@@ -73,31 +78,41 @@ class Database:
         self.engine = make_engine(self.url)
         self._reading = sessionmaker(self.engine, expire_on_commit=False)
         self._writing = sessionmaker(self.engine.execution_options(begin="BEGIN IMMEDIATE"), expire_on_commit=False)
+        if not self.is_sqlite:
+            for sessions in (self._reading, self._writing):
+                event.listen(sessions, "after_begin", _say_tenant)
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self, tenant: str) -> Iterator[Session]:
         """A session for looking: what it changes is thrown away.
+
+        Args:
+            tenant: whose rows PostgreSQL lets it see; `EVERYONE` for all. SQLite shows what the question asks for.
 
         Raises:
             DatabaseUnavailable: it does not answer.
         """
         try:
-            with self._reading() as session:
+            with self._reading(info={TENANT_SETTING: tenant}) as session:
                 yield session
         except DBAPIError as error:
             raise _unavailable(error) from error
         except SqlTimeoutError as error:
             raise DatabaseUnavailable("every connection to the database is in use", hint="try again in a moment") from error
 
-    def write(self, work: Callable[[Session], T]) -> T:
+    def write(self, tenant: str, work: Callable[[Session], T]) -> T:
         """Run the work in one transaction, again when another transaction stood in the way. So it must only touch the session.
+
+        Args:
+            tenant: as in `read`; rows of others cannot be made either.
+            work: what is done.
 
         Raises:
             DatabaseUnavailable: it does not answer, or stays locked.
         """
         for attempt in range(1, TRIES + 1):
             try:
-                with self._writing.begin() as session:
+                with self._writing(info={TENANT_SETTING: tenant}) as session, session.begin():
                     return work(session)
             except DBAPIError as error:
                 if attempt == TRIES or not _worth_retrying(error):
@@ -120,7 +135,9 @@ def make_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
             event.listen(engine, "connect", _sqlite_pragmas(foreign_keys))
             event.listen(engine, "begin", _sqlite_begin)
             return engine
-        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=32, pool_timeout=10, connect_args={"connect_timeout": 10})
+        # Nothing is prepared: a pooler in transaction mode would give the next transaction a session that does not know the statement.
+        connect = {"connect_timeout": 10, "prepare_threshold": None}
+        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=32, pool_timeout=10, connect_args=connect)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Unavailable(f"no driver for {url.drivername} databases", hint='pip install "spark-intelligence-copilot[postgres]"') from error
 
@@ -166,6 +183,12 @@ def _sqlite_pragmas(foreign_keys: bool) -> Callable[[Any, Any], None]:
 def _sqlite_begin(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail at once when another one wrote between: writers take the lock at the start.
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def _say_tenant(session: Session, transaction: object, connection: Connection) -> None:
+    # Every transaction says it, for itself alone: what is given back to the pool, or to a pooler, speaks for nobody.
+    del transaction
+    connection.scalar(SAY_TENANT, {"tenant": session.info[TENANT_SETTING]})
 
 
 def _worth_retrying(error: DBAPIError) -> bool:

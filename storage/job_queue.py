@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from spark_copilot.rules_engine.errors import Conflict, NotFound
-from spark_copilot.storage.database import Database, clock, now_ms
+from spark_copilot.storage.database import EVERYONE, Database, clock, now_ms
 from spark_copilot.storage.models import CANCELLED, DEAD, DONE, FAILED, FINISHED, QUEUED, RUNNING, Job, Run, RunEvent
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class JobQueue:
 
     def claim(self, worker: str) -> Claim | None:
         """The oldest job that waits, now this worker's; None when none does. The lease runs from here."""
-        return self.database.write(lambda session: self._claim(session, worker))
+        return self.database.write(EVERYONE, lambda session: self._claim(session, worker))
 
     def heartbeat(self, claim: Claim, progress: dict[str, Any] | None = None, events: tuple[tuple[str, dict[str, Any]], ...] = ()) -> bool:
         """Hold the job for another lease and say how far it is. False: it is no longer this claim's (cancelled, deleted, or given away)."""
@@ -70,7 +70,7 @@ class JobQueue:
                 add_event(session, claim.tenant, claim.run_id, name, data)
             return True
 
-        return self.database.write(work)
+        return self.database.write(claim.tenant, work)
 
     def finish(self, claim: Claim, store: Callable[[Session], None], events: tuple[tuple[str, dict[str, Any]], ...] = ()) -> bool:
         """End the job and store what it made, both or neither. False: the claim is stale, and nothing was stored."""
@@ -89,7 +89,7 @@ class JobQueue:
             add_event(session, claim.tenant, claim.run_id, "done", {"status": DONE})
             return True
 
-        return self.database.write(work)
+        return self.database.write(claim.tenant, work)
 
     def holding(self, claim: Claim, work: Callable[[Session], T]) -> T | None:
         """Do this in a transaction that holds the job. None: the claim is stale, and nothing was done."""
@@ -99,7 +99,7 @@ class JobQueue:
                 return None
             return work(session)
 
-        return self.database.write(held)
+        return self.database.write(claim.tenant, held)
 
     def fail(self, claim: Claim, error: dict[str, Any], *, final: bool) -> bool:
         """The attempt failed. `final`: another one would fail as well, so the run has failed; else it is tried again while attempts are left."""
@@ -111,7 +111,7 @@ class JobQueue:
             self._end_attempt(session, job, error, final=final)
             return True
 
-        return self.database.write(work)
+        return self.database.write(claim.tenant, work)
 
     def release(self, claim: Claim) -> bool:
         """Give the job back untried: the worker is being stopped."""
@@ -123,11 +123,11 @@ class JobQueue:
             add_event(session, claim.tenant, claim.run_id, "queued", {"status": QUEUED})
             return True
 
-        return self.database.write(work)
+        return self.database.write(claim.tenant, work)
 
     def holders(self) -> set[str]:
         """Names of the workers that hold jobs."""
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:
             return {name for name in session.scalars(select(Job.worker).where(Job.status == RUNNING).distinct()) if name is not None}
 
     def sweep(self, gone: Collection[str] = ()) -> int:
@@ -142,7 +142,7 @@ class JobQueue:
                 self._end_attempt(session, job, error, final=False)
             return len(late)
 
-        return self.database.write(work)
+        return self.database.write(EVERYONE, work)
 
     def cancel(self, tenant: str, run_id: str) -> None:
         """Stop a run that waits or is worked on; its worker hears of it with the next heartbeat. Twice is the same as once.
@@ -169,17 +169,17 @@ class JobQueue:
             run.finished_ms = clock(session)
             add_event(session, tenant, run_id, CANCELLED, {"status": CANCELLED})
 
-        self.database.write(work)
+        self.database.write(tenant, work)
 
     def depth(self) -> dict[str, int]:
         """Jobs by status."""
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:
             rows = session.execute(select(Job.status, func.count()).group_by(Job.status)).all()
         return {str(row[0]): int(row[1]) for row in rows}
 
     def oldest_ms(self) -> int:
         """How long the oldest job that waits has waited; 0 when none does."""
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:
             since = session.scalar(select(func.min(Job.created_ms)).where(Job.status == QUEUED))
             return max(clock(session) - since, 0) if since is not None else 0
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, defer
 
 from spark_copilot.rules_engine.errors import BadInput, NotFound, UsageError
 from spark_copilot.rules_engine.findings import Report
-from spark_copilot.storage.database import Database, clock
+from spark_copilot.storage.database import EVERYONE, Database, clock
 from spark_copilot.storage.job_queue import DEFAULT_ATTEMPTS, Claim, enqueue, forget_jobs
 from spark_copilot.storage.models import (
     CANCELLED,
@@ -143,7 +143,7 @@ class MetadataRepository:
                 )
             return Added(run, fresh)
 
-        return self.database.write(work)
+        return self.database.write(tenant, work)
 
     def add_fetch(
         self, tenant: str, source: dict[str, Any], *, filename: str, idempotency_key: str | None = None, traceparent: str | None = None
@@ -171,7 +171,7 @@ class MetadataRepository:
                 session.add(IdempotencyKey(tenant=tenant, key=idempotency_key, content_hash=digest, run_id=run.id, at_ms=clock(session)))
             return run
 
-        return self.database.write(work)
+        return self.database.write(tenant, work)
 
     def fetched(self, session: Session, claim: Claim, *, content_hash: str, size_bytes: int, original: str, analyser: str) -> Added:
         """The log of a fetch has come, inside a transaction that holds its claim.
@@ -202,7 +202,7 @@ class MetadataRepository:
         Raises:
             NotFound: no such run of this tenant.
         """
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             run = session.scalar(select(Run).where(Run.id == _real(tenant, run_id), Run.tenant == tenant))
         if run is None:
             raise NotFound(f"no run {run_id!r}")
@@ -224,7 +224,7 @@ class MetadataRepository:
         if cursor is not None:
             created, last = _decoded(cursor)
             wanted = wanted.where(or_(Run.created_ms < created, and_(Run.created_ms == created, Run.id < last)))
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             found = list(session.scalars(wanted))
         more = len(found) > limit
         found = found[:limit]
@@ -232,7 +232,7 @@ class MetadataRepository:
 
     def usage(self, tenant: str) -> Usage:
         """How much a tenant has."""
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             count, size = session.execute(
                 select(func.count(), func.coalesce(func.sum(Run.size_bytes), 0)).where(Run.tenant == tenant)
             ).one()
@@ -242,7 +242,7 @@ class MetadataRepository:
 
     def done_runs(self, tenant: str) -> list[tuple[Run, list[StoredReport]]]:
         """Every finished run with its reports (without their bodies), the newest first."""
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             runs = list(session.scalars(select(Run).where(Run.tenant == tenant, Run.status == DONE).order_by(Run.finished_ms.desc())))
             rows = session.scalars(
                 select(StoredReport)
@@ -271,7 +271,7 @@ class MetadataRepository:
             session.execute(delete(Run).where(Run.id == found.id))
             return found.original, found.results
 
-        return self.database.write(work)
+        return self.database.write(tenant, work)
 
     def store(self, session: Session, claim: Claim, made: Analysed) -> None:
         """Keep the outcome of an analysis, inside the transaction that ends its job. What an earlier analysis left is replaced."""
@@ -304,7 +304,7 @@ class MetadataRepository:
             .where(StoredReport.run_id == _real(tenant, run_id), StoredReport.tenant == tenant)
             .order_by(StoredReport.number)
         )
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             return list(session.scalars(wanted if bodies else wanted.options(defer(StoredReport.body, raiseload=True))))
 
     def report_text(self, stored: StoredReport, folder: Path) -> bytes:
@@ -315,7 +315,7 @@ class MetadataRepository:
         """
         if "body" in inspect(stored).unloaded:
             same = (StoredReport.run_id == stored.run_id, StoredReport.number == stored.number, StoredReport.etag == stored.etag)
-            with self.database.read() as session:
+            with self.database.read(stored.tenant) as session:
                 body = session.scalar(select(StoredReport.body).where(*same))
         else:
             body = stored.body
@@ -330,7 +330,7 @@ class MetadataRepository:
 
     def events(self, tenant: str, run_id: str, after: int = 0) -> list[RunEvent]:
         """Events of a run after a sequence number."""
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             return list(
                 session.scalars(
                     select(RunEvent)
@@ -361,18 +361,18 @@ class MetadataRepository:
                 )
             )  # fmt: skip
 
-        return self.database.write(work)
+        return self.database.write(tenant, work)
 
     def feedback(self, tenant: str, run_id: str) -> dict[str, Feedback]:
         """Feedback on a run's findings, by key."""
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             said = select(Feedback).where(Feedback.run_id == _real(tenant, run_id), Feedback.tenant == tenant)
             return {f.key: f for f in session.scalars(said)}
 
     def mute(self, tenant: str, fingerprint: str, reason: str | None) -> Mute:
         """Leave findings with this fingerprint out of the tenant's lists from now on."""
         return self.database.write(
-            lambda session: session.merge(Mute(tenant=tenant, fingerprint=fingerprint, reason=reason, at_ms=clock(session)))
+            tenant, lambda session: session.merge(Mute(tenant=tenant, fingerprint=fingerprint, reason=reason, at_ms=clock(session)))
         )
 
     def unmute(self, tenant: str, fingerprint: str) -> None:
@@ -388,11 +388,11 @@ class MetadataRepository:
                 raise NotFound(f"no mute {fingerprint!r}")
             session.delete(found)
 
-        self.database.write(work)
+        self.database.write(tenant, work)
 
     def mutes(self, tenant: str) -> list[Mute]:
         """Every mute of the tenant, the newest first."""
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             return list(session.scalars(select(Mute).where(Mute.tenant == tenant).order_by(Mute.at_ms.desc(), Mute.fingerprint)))
 
     def tables(self, tenant: str, name: str | None = None, *, limit: int = 100) -> list[TableSeen]:
@@ -400,12 +400,12 @@ class MetadataRepository:
         wanted = select(TableSeen).where(TableSeen.tenant == tenant).order_by(TableSeen.seen_ms.desc(), TableSeen.position).limit(limit)
         if name is not None:
             wanted = wanted.where(TableSeen.name == name[:MAX_INDEXED])
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             return list(session.scalars(wanted))
 
     def files_in_use(self) -> set[str]:
         """Paths under the home folder that rows point to: what a sweep must not remove."""
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:
             rows = session.execute(select(Run.original, Run.results)).all()
         return {path for row in rows for path in row if path is not None}
 

@@ -22,7 +22,7 @@ class MetricsRepository:
         Raises:
             NotFound: not analysed, or not this tenant's.
         """
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             found = session.scalar(
                 select(RunMetrics).where(RunMetrics.run_id == run_id, RunMetrics.number == number, RunMetrics.tenant == tenant)
             )
@@ -40,7 +40,7 @@ class MetricsRepository:
         )
         if before_ms is not None:
             wanted = wanted.where(RunMetrics.started_ms < before_ms)
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             return list(session.scalars(wanted))
 
     def history_rows(self, tenant: str, job: str, *, before_ms: int, limit: int = 200) -> list[dict[str, Any]]:
@@ -52,5 +52,5 @@ class MetricsRepository:
             .order_by(RunMetrics.started_ms.desc(), RunMetrics.run_id, RunMetrics.number)
             .limit(limit)
         )
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             return [row for row in session.scalars(wanted) if row is not None]

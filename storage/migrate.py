@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from spark_copilot.rules_engine.errors import UsageError
-from spark_copilot.storage.database import Database, DatabaseUnavailable, make_engine
+from spark_copilot.storage.database import EVERYONE, SAY_TENANT, Database, DatabaseUnavailable, make_engine
 
 _LOCK = 0x5C0B1107
 """PostgreSQL's advisory lock of the migration; any number that nothing else uses. SQLite's own write lock does the same."""
@@ -72,6 +72,7 @@ def _run(database: Database, step: Callable[[Config], None]) -> None:
         with engine.begin() as connection:
             if not database.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                connection.execute(SAY_TENANT, {"tenant": EVERYONE})  # a step that moves data moves everybody's
             config.attributes["connection"] = connection
             step(config)
     except CommandError as error:

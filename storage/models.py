@@ -16,7 +16,7 @@ FINISHED = frozenset({DONE, FAILED, CANCELLED})
 
 
 class Base(DeclarativeBase):
-    """Base of all tables."""
+    """Base of all tables. The step that makes one calls `row_security.secure` on it."""
 
     metadata = MetaData(
         naming_convention={

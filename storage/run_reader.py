@@ -25,7 +25,7 @@ class RunReader:
 
     def runs(self, run_ids: Collection[str]) -> dict[str, Run]:
         """Those of these runs that the tenant has."""
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             return {run.id: run for run in session.scalars(select(Run).where(Run.tenant == self.tenant, Run.id.in_(run_ids)))}
 
     def findings_of(
@@ -45,7 +45,7 @@ class RunReader:
             wanted = wanted.where(or_(FindingRow.number > number, and_(FindingRow.number == number, FindingRow.rank > rank)))
         inner = wanted.subquery()
         row = aliased(FindingRow, inner)
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             found = session.scalars(select(row).where(inner.c.place <= first + 1).order_by(row.run_id, row.number, row.rank)).all()
         return _by_run(found)
 
@@ -62,25 +62,25 @@ class RunReader:
             wanted = wanted.where(or_(TableSeen.number > number, and_(TableSeen.number == number, TableSeen.position > position)))
         inner = wanted.subquery()
         row = aliased(TableSeen, inner)
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             found = session.scalars(select(row).where(inner.c.place <= first + 1).order_by(row.run_id, row.number, row.position)).all()
         return _by_run(found)
 
     def metrics_of(self, run_ids: Collection[str]) -> dict[str, list[RunMetrics]]:
         """The figures of each application of each run."""
         wanted = select(RunMetrics).where(RunMetrics.tenant == self.tenant, RunMetrics.run_id.in_(run_ids))
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             return _by_run(session.scalars(wanted.order_by(RunMetrics.run_id, RunMetrics.number)).all())
 
     def reports_of(self, run_ids: Collection[str]) -> dict[str, list[StoredReport]]:
         """The reports of each run, with their bodies."""
         wanted = select(StoredReport).where(StoredReport.tenant == self.tenant, StoredReport.run_id.in_(run_ids))
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             return _by_run(session.scalars(wanted.order_by(StoredReport.run_id, StoredReport.number)).all())
 
     def verdicts_of(self, run_ids: Collection[str]) -> dict[tuple[str, str], str]:
         """What was said of findings, by run and key."""
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             said = session.scalars(select(Feedback).where(Feedback.tenant == self.tenant, Feedback.run_id.in_(run_ids)))
             return {(one.run_id, one.key): one.verdict for one in said}
 
@@ -108,7 +108,7 @@ class RunReader:
             same = and_(Run.created_ms == created, FindingRow.run_id == run_id, later)
             wanted = wanted.where(or_(Run.created_ms < created, and_(Run.created_ms == created, FindingRow.run_id < run_id), same))
         wanted = wanted.order_by(Run.created_ms.desc(), FindingRow.run_id.desc(), FindingRow.number, FindingRow.rank).limit(first + 1)
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             found = session.execute(wanted).all()
         rows = [row for row, _ in found[:first]]
         more = encoded(found[first - 1][1], rows[-1].run_id, rows[-1].number, rows[-1].rank) if len(found) > first else None
@@ -129,7 +129,7 @@ class RunReader:
             same = and_(TableSeen.seen_ms == seen, TableSeen.run_id == run_id, later)
             wanted = wanted.where(or_(TableSeen.seen_ms < seen, and_(TableSeen.seen_ms == seen, TableSeen.run_id < run_id), same))
         wanted = wanted.order_by(TableSeen.seen_ms.desc(), TableSeen.run_id.desc(), TableSeen.number, TableSeen.position).limit(first + 1)
-        with self.database.read() as session:
+        with self.database.read(self.tenant) as session:
             found = list(session.scalars(wanted))
         rows = found[:first]
         last = rows[-1] if rows else None

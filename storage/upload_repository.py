@@ -6,7 +6,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from spark_copilot.rules_engine.errors import Conflict, NotFound
-from spark_copilot.storage.database import Database, clock, now_ms
+from spark_copilot.storage.database import EVERYONE, Database, clock, now_ms
 from spark_copilot.storage.models import Upload
 
 
@@ -42,7 +42,7 @@ class UploadRepository:
             session.add(upload)
             return upload
 
-        return self.database.write(work)
+        return self.database.write(tenant, work)
 
     def get(self, tenant: str, upload_id: str) -> Upload:
         """One upload.
@@ -51,7 +51,7 @@ class UploadRepository:
             NotFound: no such upload of this tenant.
             UploadGone: its time is over.
         """
-        with self.database.read() as session:
+        with self.database.read(tenant) as session:
             upload = session.scalar(select(Upload).where(Upload.id == upload_id, Upload.tenant == tenant))
             if upload is None:
                 raise NotFound(f"no upload {upload_id!r}")
@@ -65,13 +65,14 @@ class UploadRepository:
         Raises:
             WrongOffset: somebody else wrote meanwhile.
         """
-        self.database.write(lambda session: advance(session, upload.id, upload.received, received))
+        self.database.write(upload.tenant, lambda session: advance(session, upload.id, upload.received, received))
         upload.received = received
         return upload
 
-    def forget(self, upload_id: str) -> None:
+    def forget(self, tenant: str, upload_id: str) -> None:
         """Drop the row."""
-        self.database.write(lambda session: session.execute(delete(Upload).where(Upload.id == upload_id)))
+        gone = delete(Upload).where(Upload.id == upload_id, Upload.tenant == tenant)
+        self.database.write(tenant, lambda session: session.execute(gone))
 
     def expired(self) -> list[str]:
         """Drop the unfinished uploads whose time is over; their files, which the caller removes."""
@@ -82,11 +83,11 @@ class UploadRepository:
             session.execute(delete(Upload).where(*late))
             return found
 
-        return self.database.write(work)
+        return self.database.write(EVERYONE, work)
 
     def files(self) -> set[str]:
         """Files of the uploads that go on."""
-        with self.database.read() as session:
+        with self.database.read(EVERYONE) as session:
             return set(session.scalars(select(Upload.file).where(Upload.run_id.is_(None))))
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +12,7 @@ from spark_copilot.app import shared_redis
 from spark_copilot.storage import migrate
 from spark_copilot.storage.database import Database
 from tests import object_stores, redis_server
-from tests.postgres import binaries, server
+from tests.postgres import binaries, new_database, server
 from tests.timing import WAIT_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +101,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL server without a database name. Tests that use it belong to the xdist group `postgres`, so that one is started."""
+    """URL of a PostgreSQL server without a database name, as its superuser. Tests that use it belong to the xdist group `postgres`, so that one is started."""
     folder = binaries()
     if folder is None:
         missing = "PostgreSQL is not installed (Debian: postgresql)"
@@ -121,13 +120,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/test.db"
-    base: str = request.getfixturevalue("postgres")
-    name = f"t{secrets.token_hex(6)}"
-    import psycopg
-
-    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{base}/{name}"
+    return new_database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture

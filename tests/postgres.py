@@ -1,6 +1,7 @@
 """A PostgreSQL of the tests' own, from the machine's packages: started on a free port of loopback, gone with the session."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -8,6 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+OWNER = "copilot"
+"""The role that owns the databases of the tests, as the documentation wants it: no superuser, so row security holds it."""
 
 
 def binaries() -> Path | None:
@@ -20,7 +24,7 @@ def binaries() -> Path | None:
 
 @contextmanager
 def server(bin_folder: Path, *, fsync: bool = False) -> Iterator[str]:
-    """The URL of a running server, without a database name. Without `fsync` it is quicker and loses what it has when the machine dies."""
+    """The URL of a running server as its superuser, without a database name. Without `fsync` it is quicker and loses what it has when the machine dies."""
     root = Path(tempfile.mkdtemp(prefix="spark-copilot-pg-", dir="/tmp"))
     root.chmod(0o755)
     home, user = root / "pg", ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -40,6 +44,18 @@ def server(bin_folder: Path, *, fsync: bool = False) -> Iterator[str]:
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], cwd=root, capture_output=True, check=False)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def new_database(server_url: str, name: str | None = None) -> str:
+    """The URL of a new and empty database, as the role that owns it; the server's URL may be that role's too."""
+    import psycopg
+
+    name = name or f"t{secrets.token_hex(6)}"
+    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone() is None:
+            connection.execute(f"CREATE ROLE {OWNER} LOGIN CREATEDB".encode())
+        connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}".encode())
+    return f"{server_url.replace('postgres@', f'{OWNER}@')}/{name}"
 
 
 def _run(command: list[str], folder: Path) -> None:

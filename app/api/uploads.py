@@ -175,7 +175,7 @@ def router(service: Service) -> APIRouter:
             return wrong
         with busy.only(who.tenant, upload_id):
             upload = service.uploads.get(who.tenant, upload_id)
-            service.uploads.forget(upload.id)
+            service.uploads.forget(who.tenant, upload.id)
             if upload.run_id is None:
                 service.files.remove(upload.file)
         return Response(status_code=204, headers=common)

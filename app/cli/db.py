@@ -20,11 +20,13 @@ def group() -> None:
 @app.command()
 def upgrade(revision: Annotated[str, typer.Argument(help="Where to; the newest without one.")] = "head") -> None:
     """Bring the database to the shape this program knows. `serve` and `worker` do it by themselves."""
-    from spark_copilot.storage import migrate
+    from spark_copilot.storage import migrate, row_security
 
     with closing(_database()) as database:
         migrate.upgrade(database, revision)
         _note(f"the database is at {migrate.current(database)}")
+        if (warning := row_security.bypassed(database)) is not None:
+            _note(f"warning: {warning}")
 
 
 @app.command()

@@ -13,13 +13,12 @@ import typer
 from spark_copilot.app.config import load
 from spark_copilot.rules_engine.errors import UsageError
 from spark_copilot.storage import migrate
-from spark_copilot.storage.access_repository import SCOPES, KeyRepository, Scope
+from spark_copilot.storage.access_repository import SCOPES, KeyRepository, Scope, check_tenant
 from spark_copilot.storage.database import Database
 from spark_copilot.storage.models import LOCAL_TENANT, ApiKey
 
 app = typer.Typer(no_args_is_help=True)
 
-_TENANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _LIFE = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 Format = Annotated[str, typer.Option("--format", help="text or json")]
@@ -43,8 +42,7 @@ def create(
     wanted: Scope | None = next((known for known in SCOPES if known == scope), None)
     if wanted is None:
         raise UsageError(f"no scope {scope!r}", hint="known: " + ", ".join(SCOPES))
-    if _TENANT.fullmatch(tenant) is None:
-        raise UsageError(f"{tenant!r} cannot be a tenant", hint="small letters, digits, '.', '_' and '-'; at most 63")
+    check_tenant(tenant)
     if not 0 < len(name) <= 200:
         raise UsageError("a key's name has 1 to 200 characters")
     with _keys() as keys:

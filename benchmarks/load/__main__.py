@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.load.killed import killed
 from benchmarks.load.reads import reads
 from benchmarks.load.rolling import rolling
-from benchmarks.load.servers import ROOT, new_database
+from benchmarks.load.servers import ROOT
 from benchmarks.load.size import SMALL, Size
 from benchmarks.load.told import told
 from benchmarks.load.upload import upload
@@ -39,7 +39,7 @@ def measured(engine: str, size: Size, only: list[str]) -> dict[str, Any] | None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spark-copilot-load-")))
         server = stack.enter_context(postgres.server(postgres.binaries(), fsync=True)) if engine == "postgresql" else None  # type: ignore[arg-type]
         for name in only:
-            environment = {"DATABASE_URL": new_database(server)} if server is not None else {}
+            environment = {"DATABASE_URL": postgres.new_database(server)} if server is not None else {}
             begun = time.monotonic()
             found[name] = MEASURES[name](folder / name, environment, size)
             told(engine, name, found[name], time.monotonic() - begun)

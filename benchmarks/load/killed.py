@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from benchmarks.load.servers import Environment, ask, engine_of, sample_lines, serving, state
 from benchmarks.load.size import Size
 from benchmarks.parse import repeated
-from spark_copilot.storage.database import Database
+from spark_copilot.storage.database import EVERYONE, Database
 from tests.servers import started, until
 
 
@@ -70,11 +72,9 @@ def drained(home: Path, environment: Environment, size: Size, *, kill: bool) -> 
 def outcomes(home: Path, environment: Environment) -> tuple[list[int], dict[str, int]]:
     """Attempts of each job, and how often each run was ended as done."""
     database = Database(environment.get("DATABASE_URL"), home)
-    with database.engine.connect() as connection:
-        jobs = [int(row[0]) for row in connection.exec_driver_sql("SELECT attempts FROM jobs")]
-        ends = {
-            str(run): int(n)
-            for run, n in connection.exec_driver_sql("SELECT run_id, count(*) FROM run_events WHERE name = 'done' GROUP BY run_id")
-        }
+    with database.read(EVERYONE) as session:
+        jobs = [int(row[0]) for row in session.execute(text("SELECT attempts FROM jobs"))]
+        counted = session.execute(text("SELECT run_id, count(*) FROM run_events WHERE name = 'done' GROUP BY run_id"))
+        ends = {str(run): int(n) for run, n in counted}
     database.close()
     return jobs, ends

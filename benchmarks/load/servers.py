@@ -2,13 +2,13 @@
 
 import http.client
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from spark_copilot.connectors.eventlog import ReadLimits
 from spark_copilot.connectors.eventlog.decompress import Snapshot, blocks
+from tests.postgres import new_database
 from tests.servers import free_port, started, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -61,16 +61,6 @@ def state(port: int, run_id: str) -> str:
 def sample_lines() -> list[bytes]:
     """The lines of the sample log."""
     return b"".join(blocks(SAMPLE.name, Snapshot(SAMPLE), ReadLimits())).splitlines()
-
-
-def new_database(server: str) -> str:
-    """An empty database of a PostgreSQL server."""
-    import psycopg
-
-    name = f"load_{secrets.token_hex(4)}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{server}/{name}"
 
 
 def engine_of(environment: Environment) -> Environment:

@@ -80,7 +80,7 @@ GROUPS: dict[str, tuple[Case, ...]] = {
         Case("R6", "429", "Retry-After is right"),
         Case("A1", "keys that are missing, malformed, revoked, expired, of the wrong scope, in the address", "401, 403, 400; the key is written down nowhere"),
         Case("A2", "every route as another tenant", "the same 404 as for what does not exist; a new route that forgets fails"),
-        Case("A3", "row security of PostgreSQL", "no row without a tenant", later="PostgreSQL row security", note="tenants are kept apart by the repositories, which A2 checks on every route"),
+        Case("A3", "a question to PostgreSQL that forgets its tenant, by the tables' owner, on a connection that was another tenant's", "no row without a tenant, and only its own with one"),
         Case("A4", "pages of others: forged requests, foreign origins, frames", "refused"),
         Case("A5", "guessing keys", "limited by address; a malformed one costs no look-up"),
         Case("A6", "the whole API fuzzed against its document", "no 5xx, no answer that is not documented, every body of its schema"),

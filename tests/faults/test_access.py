@@ -18,7 +18,9 @@ from spark_copilot.app.config import Settings
 from spark_copilot.app.main import create_app
 from spark_copilot.storage.access_repository import Scope
 from spark_copilot.storage.api_key import new_key, well_formed
-from spark_copilot.storage.database import Database
+from spark_copilot.storage.database import EVERYONE, Database
+from tests.conftest import ENGINES
+from tests.postgres import new_database
 from tests.servers import ended
 
 SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
@@ -40,8 +42,9 @@ class House:
         return self.access.keys.create(tenant, "test", scope, lives_ms)[0]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(scope="module", params=ENGINES)
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    database_url = new_database(request.getfixturevalue("postgres")) if request.param == "postgresql" else None
     logs = tmp_path_factory.mktemp("logs")
     (logs / "slow-driver.zstd").write_bytes((files("spark_copilot.app") / "samples" / "slow-driver.zstd").read_bytes())
     fast: dict[str, Any] = {
@@ -51,8 +54,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         "rate_tenant_burst": 100_000,
     }
     settings = Settings(
-        home=tmp_path_factory.mktemp("access"), cors_origins=PAGE, answer_within_seconds=0, wrong_keys_per_minute=1000, **fast
-    )
+        home=tmp_path_factory.mktemp("access"), database_url=database_url, cors_origins=PAGE, answer_within_seconds=0,
+        wrong_keys_per_minute=1000, **fast,
+    )  # fmt: skip
     with TestClient(create_app(settings, logs), raise_server_exceptions=False) as client:
         made = House(client)
         made.key("local")
@@ -117,7 +121,7 @@ def test_a1_scopes(house: House, acme: dict[str, Any]) -> None:
 
 
 def test_a1_a_malformed_key_costs_no_look_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Database, "read", lambda self: 1 / 0)
+    monkeypatch.setattr(Database, "read", lambda self, tenant: 1 / 0)
     key = new_key()
     assert well_formed(key)
     assert len({new_key() for _ in range(100)}) == 100
@@ -133,8 +137,9 @@ def test_a1_no_key_is_kept(house: House) -> None:
     house.client.delete(f"/api/v1/runs/{key}", headers=bearer(key))  # pasted into the wrong place
     rows = house.access.keys.every("acme")
     assert rows[0].last_used_ms is not None
-    with house.access.service.database.engine.connect() as connection:
-        kept = str([connection.execute(text(f"SELECT * FROM {table}")).all() for table in ("api_keys", "audit")])
+    with house.access.service.database.read(EVERYONE) as session:
+        kept = str([session.execute(text(f"SELECT * FROM {table}")).all() for table in ("api_keys", "audit")])
+    assert key[:12] in kept
     assert key[4:20] not in kept
 
 
@@ -359,9 +364,9 @@ def test_quotas(house: House, acme: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def idle(home: Path) -> Iterator[House]:
+def idle(home: Path, database_url: str) -> Iterator[House]:
     """A server with keys whose jobs stay as they are."""
-    app = create_app(Settings(home=home, answer_within_seconds=0, import_from="http://127.0.0.1:9"))
+    app = create_app(Settings(home=home, database_url=database_url, answer_within_seconds=0, import_from="http://127.0.0.1:9"))
     app.state.service.work = False
     with TestClient(app, raise_server_exceptions=False) as client:
         made = House(client)

@@ -40,7 +40,6 @@ class Crashing:
         self.url = url
         with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
             row = connection.execute("SHOW data_directory").fetchone()
-            connection.execute("CREATE DATABASE copilot")
         assert row is not None
         self.data = str(row[0])
         folder = own_postgres.binaries()
@@ -66,7 +65,7 @@ def crashes(home: Path, times: int, away_seconds: float) -> None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     with own_postgres.server(folder) as url:
         database = Crashing(url)
-        with serving(home, **QUICK, DATABASE_URL=f"{url}/copilot") as (client, server):
+        with serving(home, **QUICK, DATABASE_URL=own_postgres.new_database(url)) as (client, server):
             for number in range(times):
                 acknowledged = [
                     client.post("/api/v1/event-logs", content=SAMPLE.read_bytes() + bytes([0x50, 0x2A, 0x4D, 0x18, 1, 0, 0, 0, mark]))
@@ -97,9 +96,7 @@ def test_j5_the_database_crashes_thirty_times(home: Path) -> None:
 @pytest.mark.xdist_group("postgres")
 def test_j7_nothing_is_left_in_a_session(postgres: str, tmp_path: Path) -> None:
     """What a pooler in transaction mode would give to somebody else: prepared statements, locks, temporary tables, settings."""
-    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE j7")
-    database = Database(f"{postgres}/j7", tmp_path)
+    database = Database(own_postgres.new_database(postgres), tmp_path)
     migrate.upgrade(database)
     repository, queue = MetadataRepository(database), JobQueue(database)
     for number in range(12):  # psycopg prepares what it has seen five times, where it may
@@ -109,7 +106,10 @@ def test_j7_nothing_is_left_in_a_session(postgres: str, tmp_path: Path) -> None:
         assert claim is not None
         assert queue.heartbeat(claim)
         assert finish(database, claim)
-    with database.read() as session:
+    prepared = text("SELECT count(*) FROM pg_prepared_statements")
+    for _ in range(12):  # a transaction that is rolled back, as reading ends, makes psycopg forget them; these are committed
+        assert database.write("local", lambda session: session.execute(prepared).scalar()) == 0
+    with database.read("local") as session:
         for what in ("pg_prepared_statements", "pg_listening_channels()", "pg_cursors"):
             assert session.execute(text(f"SELECT count(*) FROM {what}")).scalar() == 0, what
         assert session.execute(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")).scalar() == 0
@@ -181,12 +181,11 @@ def test_j8_eight_writers_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.xdist_group("postgres")
 def test_j9_a_transaction_of_somebody_else_stays_open(postgres: str, tmp_path: Path) -> None:
-    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE j9")
-    database = Database(f"{postgres}/j9", tmp_path)
+    url = own_postgres.new_database(postgres)
+    database = Database(url, tmp_path)
     migrate.upgrade(database)
     queue, taken = JobQueue(database), []
-    with psycopg.connect(f"{postgres}/j9") as somebody:
+    with psycopg.connect(url) as somebody:
         somebody.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         somebody.execute("SELECT count(*) FROM jobs")
         for number in range(150):  # dead rows pile up, since that transaction might still look at them

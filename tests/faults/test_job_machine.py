@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from spark_copilot.rules_engine.errors import NotFound
 from spark_copilot.storage import migrate
-from spark_copilot.storage.database import Database
+from spark_copilot.storage.database import EVERYONE, Database
 from spark_copilot.storage.job_queue import DEFAULT_ATTEMPTS, MAX_WORKERS_LOST, Claim, JobQueue, RunFinished
 from spark_copilot.storage.metadata_repository import MetadataRepository
 from spark_copilot.storage.models import Job
@@ -63,7 +63,9 @@ class Jobs(RuleBasedStateMachine):
 
     @rule(target=claims, dies=st.booleans())
     def claim(self, dies: bool) -> object:
-        self.database.write(lambda session: session.execute(update(Job).values(ready_ms=0)))  # the wait before the next attempt is over
+        self.database.write(
+            EVERYONE, lambda session: session.execute(update(Job).values(ready_ms=0))
+        )  # the wait before the next attempt is over
         got = JobQueue(self.database, lease_ms=OVER_MS).claim("w") if dies else self.queue.claim("w")
         waiting = {run for run, one in self.model.items() if one.status == "queued"}
         assert (got is None) == (not waiting)

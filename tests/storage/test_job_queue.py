@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from spark_copilot.rules_engine.errors import CopilotError, NotFound
-from spark_copilot.storage.database import Database
+from spark_copilot.storage.database import EVERYONE, Database
 from spark_copilot.storage.job_queue import MAX_WORKERS_LOST, JobQueue, RunFinished
 from spark_copilot.storage.metadata_repository import MetadataRepository
 from tests.storage.builders import add, claimed, finish
@@ -20,7 +20,7 @@ def _again(database: Database) -> None:
 
     from spark_copilot.storage.models import Job
 
-    database.write(lambda session: session.execute(update(Job).values(ready_ms=0)))
+    database.write(EVERYONE, lambda session: session.execute(update(Job).values(ready_ms=0)))
 
 
 def test_the_oldest_comes_first_and_nobody_gets_it_twice(database: Database) -> None:

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from spark_copilot.app.config import Settings
 from spark_copilot.app.main import create_app
+from tests.postgres import new_database
 from tests.servers import ended
 
 SAMPLE = files("spark_copilot.app") / "samples" / "skewed-join.zstd"
@@ -17,8 +18,8 @@ pytestmark = pytest.mark.xdist_group("postgres")
 
 def test_j6_sessions_that_are_ended_are_made_again(postgres: str, home: Path) -> None:
     with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE service_j6")
-        with TestClient(create_app(Settings(home=home, database_url=f"{postgres}/service_j6")), raise_server_exceptions=False) as client:
+        url = new_database(postgres, "service_j6")
+        with TestClient(create_app(Settings(home=home, database_url=url)), raise_server_exceptions=False) as client:
             answer = client.post("/api/v1/event-logs", content=SAMPLE.read_bytes())
             assert answer.status_code == 202
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'service_j6'")

@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
     if folder is None:
         pytest.skip("PostgreSQL is not installed")
     with postgres.server(folder) as address:
-        yield f"{address}/postgres"
+        yield postgres.new_database(address)
 
 
 def test_a_thread_goes_on_after_a_restart(url: str, tmp_path: Path) -> None:
