@@ -22,7 +22,6 @@ MIN_RUNS = 3
 MIN_RUNS_TO_SWITCH = 8  # below, a leave-one-out comparison is mostly luck
 MIN_RUNS_FOR_TREES = 20
 GOOD_ENOUGH = 0.03  # leave-one-out error under which trees are not worth their time
-TUNED_PER_INPUT = 2.0  # each input brings about two hyper-parameters
 FURTHEST = 8.0  # predictions stay within e^8 of the seconds seen: far outside a power law is no longer a statement
 MAX_ROWS = 1500  # distinct configurations kept; the process costs their cube
 
@@ -44,7 +43,7 @@ class RuntimePredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     n_runs_ : runs it rests on.
     baseline_seconds_ : prediction at the median run, from which `explain` counts.
 
-    Outside the data the process continues as a power law and its interval widens; a baseline chosen by leave-one-out is asked
+    Outside the data the process continues as a power law and its interval widens, also at a value between others that no run has; a baseline chosen by leave-one-out is asked
     inside the range of every column only, and the process outside it.
     """
 
@@ -109,11 +108,6 @@ class RuntimePredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 values, counts = np.unique(raw[:, column], return_counts=True)
                 self._centre[column] = values[np.argmax(counts)]
         self._choose(raw, scaled, log_seconds, kinds)
-        z = self._process.loo_error_ / self._process.loo_sd_
-        # Shrunk towards 1 by four pseudo-runs, and never narrower than the process says. The process takes its own hyper-parameters
-        # as known, which a handful of runs does not warrant: the last factor makes up for it.
-        known = 1.0 + TUNED_PER_INPUT * scaled.shape[1] / len(z)
-        self._widen = max(1.0, float(np.sqrt((np.sum(z**2) + 4) / (len(z) + 4)))) * float(np.sqrt(known))
         self.baseline_seconds_ = float(self._seconds_of(self._centre[None, :])[0])
         return self
 
@@ -138,19 +132,18 @@ class RuntimePredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             if clear > best:
                 best, self.model_, self._baseline = clear, name, model
 
-    def _log(self, x: Floats) -> tuple[Floats, Floats]:
-        scaled = self._scaling(x)
-        mean, sd = self._process.predict(scaled)
-        unseen = np.stack([~np.isin(scaled[:, j], self._process.x_[:, j]) for j in range(scaled.shape[1])], axis=1)
-        sd = sd * np.maximum(self._widen, np.where(unseen, self._process.unseen_, 1.0).max(axis=1))
+    def _inside(self, x: Floats) -> NDArray[np.bool_]:
+        """Where the baseline is asked: never without one, nor outside the range of any column."""
+        return np.asarray(((x >= self._low) & (x <= self._high)).all(axis=1) & (self._baseline is not None))
+
+    def _log(self, x: Floats, scaled: Floats) -> Floats:
+        mean = self._process.mean(scaled)
         if self._baseline is not None:
-            inside = ((x >= self._low) & (x <= self._high)).all(axis=1)
-            mean = np.where(inside, self._baseline.predict(x, scaled), mean)
-            sd = np.where(inside, max(float(np.sqrt(np.mean(self._baseline.loo**2))), 1e-6), sd)
-        return np.clip(mean, *self._span), sd
+            mean = np.where(self._inside(x), self._baseline.predict(x, scaled), mean)
+        return np.clip(mean, *self._span)
 
     def _seconds_of(self, x: Floats) -> Floats:
-        return np.asarray(np.exp(self._log(x)[0]), dtype=float)
+        return np.asarray(np.exp(self._log(x, self._scaling(x))), dtype=float)
 
     def predict(self, X: Any) -> Floats:  # noqa: N803
         """Seconds, shape (n_runs,), always above zero."""
@@ -162,8 +155,12 @@ class RuntimePredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if not 0 < coverage < 1:
             raise BadHistory(f"coverage must lie between 0 and 1, got {coverage}")
-        mean, sd = self._log(self._read(X, reset=False))
-        reach = np.minimum(float(student.ppf(0.5 + coverage / 2, max(len(self._process.x_) - 1, 2))) * sd, 2 * FURTHEST)
+        x = self._read(X, reset=False)
+        scaled = self._scaling(x)
+        mean, sd, freedom = self._log(x, scaled), self._process.spread(scaled), self._process.freedom(scaled)
+        if self._baseline is not None:
+            sd = np.where(self._inside(x), max(float(np.sqrt(np.mean(self._baseline.loo**2))), 1e-6), sd)
+        reach = np.minimum(student.ppf(0.5 + coverage / 2, freedom) * sd, 2 * FURTHEST)
         return np.exp(mean - reach), np.exp(mean + reach)
 
     def explain(self, X: Any) -> dict[str, Floats]:  # noqa: N803

@@ -107,6 +107,31 @@ def test_intervals_widen_outside_and_with_coverage() -> None:
     assert (wide[1] > narrow[1]).all()
 
 
+def test_intervals_hold_at_a_value_no_run_has() -> None:
+    """Each k has its own factor, which no law gives away; four of them say little of a fifth."""
+    held, wider = [], []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        x, y = history(60, seed)
+        k = rng.choice([1.0, 2.0, 4.0, 8.0, 16.0], 60)
+        y = y * np.exp(0.2 * rng.normal(size=5))[np.log2(k).astype(int)]
+        x, unseen = np.column_stack([x, k]), k == rng.choice([1.0, 2.0, 4.0, 8.0, 16.0])
+        model = RuntimePredictor([*FEATURES, "k"], {**KINDS, "k": "count"}).fit(x[~unseen], y[~unseen])
+        (low, high), (known_low, known_high) = model.predict_interval(x[unseen]), model.predict_interval(x[~unseen])
+        held.append(np.mean((low <= y[unseen]) & (y[unseen] <= high)))
+        wider.append(np.median(high / low) > np.median(known_high / known_low))
+    assert np.mean(held) > 0.8
+    assert all(wider)
+
+
+def test_runs_at_one_value_are_one_witness_of_another() -> None:
+    x = np.array([[n, size, k] for n in (2, 4, 8) for size in (10.0, 20.0, 40.0, 80.0) for k in (1, 2, 4)], dtype=float)
+    scaling = Scaling.of(x, [*KINDS.values(), "count"])
+    process = LogProcess(scaling.design).fit(scaling(x), np.log(30 + 40 * x[:, 1] / x[:, 0]) + 0.1 * x[:, 2], np.ones(len(x)))
+    asked = np.array([[2, 10, 1], [6, 10, 1], [2, 160, 1], [2, 10, 3], [6, 160, 3]], dtype=float)
+    np.testing.assert_array_equal(process.freedom(scaling(asked)), [35, 4, 5, 2, 2])
+
+
 def test_contributions_add_up() -> None:
     x, y = history(20)
     model = RuntimePredictor(FEATURES, KINDS).fit(x, y)

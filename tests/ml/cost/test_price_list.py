@@ -27,6 +27,7 @@ def test_every_bundled_list_names_its_currency_day_and_page() -> None:
         ("aws-emr", 4, 8, "m5.xlarge", 0.24),  # all its cores
         ("aws-emr", 1, 6, "m5.xlarge", 0.24 * 0.5),  # half of the memory it may use
         ("databricks-aws", 1, 1, "m5.xlarge", 0.192 + 0.69 * 0.15),  # an executor is a machine
+        ("databricks-gcp", 1, 1, "n2-highmem-4", 0.262028 + 0.96 * 0.15),
         ("gcp-dataproc", 4, 4, "n2-standard-4", 0.194236 + 4 * 0.010),
         ("azure-synapse", 4, 28, None, 4 * 0.143),
     ],
