@@ -49,7 +49,7 @@ def two_machines(spark: Any, data: Path) -> None:
         yield n
 
     spark.sparkContext.parallelize(range(60), 6).mapPartitions(meet).count()
-    for steps in (300, 340):
+    for steps in (100, 120):
         spark.range(0, 180_000, 1, 36).selectExpr("id % 30 as k", HEAVY.format(n=steps) + " as v").groupBy("k").agg({"v": "max"}).collect()
 
 
@@ -92,7 +92,7 @@ def goes_silent(spark: Any, data: Path) -> None:
 
 def images_in_memory(spark: Any, _: Path) -> None:
     """Each task keeps all its images until it is done with them."""
-    heavy(spark.range(0, 60_000, 1, 8), 300)
+    heavy(spark.range(0, 60_000, 1, 8), 100)
 
     def stack(rows: Any) -> Any:
         import numpy as np

@@ -36,7 +36,7 @@ def quarter_figures(spark: Any, _: Path) -> None:
         "join items using (item_id) where region < 5 and kind < 12 group by month) "
         "select month, total, sum(total) over (order by month) as so_far from monthly order by month"
     ).collect()
-    heavy(spark.range(0, 90_000, 1, 8), 350)
+    heavy(spark.range(0, 90_000, 1, 8), 150)
 
 
 def rooms_by_minute(spark: Any, data: Path) -> None:
@@ -107,7 +107,7 @@ def small_question(spark: Any, data: Path) -> None:
 
 def digests_of_digests(spark: Any, _: Path) -> None:
     """Long only because it computes much: all cores, even tasks, no waiting."""
-    chain = "aggregate(sequence(1, 260), cast(id as string), (acc, x) -> sha2(acc, 256)) as digest"
+    chain = "aggregate(sequence(1, 140), cast(id as string), (acc, x) -> sha2(acc, 256)) as digest"
     spark.range(0, 90_000, 1, 24).selectExpr(chain).selectExpr("max(digest)", "min(digest)").collect()
 
 
@@ -115,13 +115,13 @@ def few_large_customers(spark: Any, _: Path) -> None:
     """Some customers have far more orders than others, in a step that is over in a moment; the long step is even."""
     orders = spark.range(0, 600_000, 1, 8).selectExpr("id", "if(id % 3 = 0, 5, id % 4000) as customer", "id % 80 as amount")
     orders.repartition(8, "customer").groupBy("customer").agg({"amount": "sum"}).selectExpr("count(*)").collect()
-    heavy(spark.range(0, 200_000, 1, 16), 420)
+    heavy(spark.range(0, 200_000, 1, 16), 150)
 
 
 def spilled_a_little(spark: Any, _: Path) -> None:
     """A sort writes some MB aside; it is a second of the run."""
     noop(spark.range(0, 700_000, 1, 4).selectExpr("hash(id) as h", "id").repartition(2).sortWithinPartitions("h"))
-    heavy(spark.range(0, 200_000, 1, 16), 420)
+    heavy(spark.range(0, 200_000, 1, 16), 150)
 
 
 def second_try(spark: Any, _: Path) -> None:
@@ -138,7 +138,7 @@ def second_try(spark: Any, _: Path) -> None:
         yield n
 
     spark.sparkContext.parallelize(range(9_000), 24).mapPartitionsWithIndex(work).count()
-    heavy(spark.range(0, 150_000, 1, 16), 400)
+    heavy(spark.range(0, 150_000, 1, 16), 150)
 
 
 def grid_of_settings(spark: Any, _: Path) -> None:
@@ -146,7 +146,7 @@ def grid_of_settings(spark: Any, _: Path) -> None:
     rates = spark.range(0, 80, 1, 1).selectExpr("id / 10.0 as rate")
     terms = spark.range(0, 60, 1, 1).selectExpr("id + 1 as term")
     pairs = rates.crossJoin(terms).repartition(16).selectExpr("rate", "term", "cast(term * 100 + rate as bigint) as id")
-    noop(pairs.selectExpr("rate", "term", HEAVY.format(n=18_000) + " as v"))
+    noop(pairs.selectExpr("rate", "term", HEAVY.format(n=7_000) + " as v"))
 
 
 def names_at_hand(spark: Any, _: Path) -> None:
@@ -160,7 +160,7 @@ def rounds_cut_short(spark: Any, _: Path) -> None:
     """An iteration that cuts its lineage after every round."""
     frame = spark.range(0, 40_000, 1, 8).selectExpr("id", "cast(id as double) as v")
     for _i in range(6):
-        frame = frame.selectExpr("id", "aggregate(sequence(1, 200), v, (acc, x) -> acc + sqrt(x * id + 1)) as v").localCheckpoint()
+        frame = frame.selectExpr("id", "aggregate(sequence(1, 120), v, (acc, x) -> acc + sqrt(x * id + 1)) as v").localCheckpoint()
     print(frame.selectExpr("sum(v)").collect())
 
 

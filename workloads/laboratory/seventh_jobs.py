@@ -78,10 +78,10 @@ def so_far_with_pandas_api(spark: Any, _: Path) -> None:
 def laid_out_by_status(spark: Any, _: Path) -> None:
     """Rows are laid out by ranges of a status that four of five rows share, then worked on."""
     rows = spark.range(0, 260_000, 1, 8).selectExpr("id", "if(id % 5 > 0, 'done', concat('wait ', id % 90)) as status")
-    heavy(rows.repartitionByRange(10, "status").sortWithinPartitions("status"), 380)
+    heavy(rows.repartitionByRange(10, "status").sortWithinPartitions("status"), 150)
 
 
-COSTS = "aggregate(sequence(1, if(id >= 20000 and id < 24000, 25000, 500)), cast(0 as double), (acc, x) -> acc + sqrt(x * id + 1)) as v"
+COSTS = "aggregate(sequence(1, if(id >= 20000 and id < 24000, 9000, 180)), cast(0 as double), (acc, x) -> acc + sqrt(x * id + 1)) as v"
 
 
 def long_histories(spark: Any, _: Path) -> None:
@@ -93,7 +93,7 @@ def sorted_words(spark: Any, _: Path) -> None:
     """Lists of digests, sorted and joined: strings by the million that nobody keeps."""
     words = "array_join(array_sort(transform(sequence(1, 110), x -> sha2(cast(x * id as string), 256))), '')"
     for n in (1, 2):
-        spark.range(0, 55_000, 1, 12).selectExpr(f"length({words}) + {n} as size", "id").selectExpr("max(size)", "max(id)").collect()
+        spark.range(0, 35_000, 1, 12).selectExpr(f"length({words}) + {n} as size", "id").selectExpr("max(size)", "max(id)").collect()
 
 
 def staged_for_later(spark: Any, _: Path) -> None:
@@ -108,7 +108,7 @@ def staged_for_later(spark: Any, _: Path) -> None:
 
 def neither_blocked(spark: Any, _: Path) -> None:
     """Visitors whose address and number are not among the blocked ones."""
-    visitors = spark.range(0, 60_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
+    visitors = spark.range(0, 45_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
     blocked = spark.range(0, 12_000, 1, 2).selectExpr("nullif(id * 3, -1) as email", "nullif(id * 5, -1) as phone")
     visitors.createOrReplaceTempView("visitors")
     blocked.createOrReplaceTempView("blocked")
@@ -147,7 +147,7 @@ def every_combination(spark: Any, _: Path) -> None:
 
 def ranked_by_score(spark: Any, data: Path) -> None:
     """Rows are sorted by a score that takes long to compute, and written."""
-    scored = spark.range(0, 90_000, 1, 8).selectExpr("id", HEAVY.format(n=700) + " as score")
+    scored = spark.range(0, 90_000, 1, 8).selectExpr("id", HEAVY.format(n=250) + " as score")
     scored.orderBy("score").write.parquet(str(data / "ranked"))
 
 
@@ -161,7 +161,7 @@ def chosen_customers(spark: Any, _: Path) -> None:
 
 def rows_of_a_script(spark: Any, _: Path) -> None:
     """Rows are made by a loop in the driver's Python and handed to Spark, four times."""
-    heavy(spark.range(0, 40_000, 1, 8), 300)
+    heavy(spark.range(0, 40_000, 1, 8), 100)
     for turn in range(4):
         rows = [(n, f"name {n % 977}", float(n % 31), turn) for n in range(130_000)]
         spark.createDataFrame(rows, "id long, name string, amount double, turn int").groupBy("name").agg({"amount": "sum"}).collect()
@@ -177,7 +177,7 @@ def write_torn_files(_: Any, data: Path) -> None:
 
 def intake(spark: Any, data: Path) -> None:
     """A costly step, then the day's files are counted."""
-    heavy(spark.range(0, 70_000, 1, 8), 400)
+    heavy(spark.range(0, 70_000, 1, 8), 150)
     spark.read.schema("id long, kind int, v long").csv(str(data / "intake")).groupBy("kind").agg({"v": "sum"}).collect()
 
 

@@ -16,7 +16,7 @@ def ledger_in_ranges(spark: Any, data: Path) -> None:
 
 def none_alike(spark: Any, _: Path) -> None:
     """The same question with NOT EXISTS."""
-    visitors = spark.range(0, 60_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
+    visitors = spark.range(0, 45_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
     blocked = spark.range(0, 12_000, 1, 2).selectExpr("nullif(id * 3, -1) as email", "nullif(id * 5, -1) as phone")
     visitors.createOrReplaceTempView("visitors")
     blocked.createOrReplaceTempView("blocked")

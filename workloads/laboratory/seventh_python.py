@@ -90,9 +90,9 @@ def to_three_places(spark: Any, data: Path) -> None:
     stream = spark.readStream.schema("id long, kind int").option("maxFilesPerTrigger", 4).json(str(data / "files"))
 
     def take(batch: Any, number: int) -> None:
-        scored = batch.selectExpr("id", "kind", HEAVY.format(n=450) + " as score")
-        scored.where("score > 1000000").write.mode("append").parquet(str(data / "urgent"))
-        scored.where("score <= 1000000").write.mode("append").parquet(str(data / "rest"))
+        scored = batch.selectExpr("id", "kind", HEAVY.format(n=120) + " as score")
+        scored.where("score > 150000").write.mode("append").parquet(str(data / "urgent"))
+        scored.where("score <= 150000").write.mode("append").parquet(str(data / "rest"))
         print(number, scored.where("kind = 3 and score > 100").count())
 
     _all_there_is(stream.writeStream.foreachBatch(take), data)
@@ -103,9 +103,9 @@ def to_three_places_kept(spark: Any, data: Path) -> None:
     stream = spark.readStream.schema("id long, kind int").option("maxFilesPerTrigger", 4).json(str(data / "files"))
 
     def take(batch: Any, number: int) -> None:
-        scored = batch.selectExpr("id", "kind", HEAVY.format(n=450) + " as score").persist()
-        scored.where("score > 1000000").write.mode("append").parquet(str(data / "urgent"))
-        scored.where("score <= 1000000").write.mode("append").parquet(str(data / "rest"))
+        scored = batch.selectExpr("id", "kind", HEAVY.format(n=120) + " as score").persist()
+        scored.where("score > 150000").write.mode("append").parquet(str(data / "urgent"))
+        scored.where("score <= 150000").write.mode("append").parquet(str(data / "rest"))
         print(number, scored.where("kind = 3 and score > 100").count())
         scored.unpersist()
 
