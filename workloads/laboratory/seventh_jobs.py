@@ -41,8 +41,8 @@ def orders_and_returns(spark: Any, _: Path) -> None:
 
 
 def records_to_json(spark: Any, data: Path) -> None:
-    """Half a million records exported."""
-    rows = spark.range(0, 500_000, 1, 4).selectExpr("id", "hash(id) as v", "concat('item ', id) as name")
+    """Records exported."""
+    rows = spark.range(0, 400_000, 1, 4).selectExpr("id", "hash(id) as v", "concat('item ', id) as name")
     rows.write.json(str(data / "export"))
 
 
@@ -93,7 +93,7 @@ def sorted_words(spark: Any, _: Path) -> None:
     """Lists of digests, sorted and joined: strings by the million that nobody keeps."""
     words = "array_join(array_sort(transform(sequence(1, 110), x -> sha2(cast(x * id as string), 256))), '')"
     for n in (1, 2):
-        spark.range(0, 35_000, 1, 12).selectExpr(f"length({words}) + {n} as size", "id").selectExpr("max(size)", "max(id)").collect()
+        spark.range(0, 25_000, 1, 12).selectExpr(f"length({words}) + {n} as size", "id").selectExpr("max(size)", "max(id)").collect()
 
 
 def staged_for_later(spark: Any, _: Path) -> None:
@@ -108,7 +108,7 @@ def staged_for_later(spark: Any, _: Path) -> None:
 
 def neither_blocked(spark: Any, _: Path) -> None:
     """Visitors whose address and number are not among the blocked ones."""
-    visitors = spark.range(0, 45_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
+    visitors = spark.range(0, 30_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
     blocked = spark.range(0, 12_000, 1, 2).selectExpr("nullif(id * 3, -1) as email", "nullif(id * 5, -1) as phone")
     visitors.createOrReplaceTempView("visitors")
     blocked.createOrReplaceTempView("blocked")
@@ -117,7 +117,7 @@ def neither_blocked(spark: Any, _: Path) -> None:
 
 def priced_sales(spark: Any, _: Path) -> None:
     """A price list of eight hundred rows, joined as a hint of long ago says."""
-    spark.range(0, 4_500_000, 1, 8).selectExpr("id", "id % 800 as item", f"{TEXT} as note").createOrReplaceTempView("sales")
+    spark.range(0, 3_000_000, 1, 8).selectExpr("id", "id % 800 as item", f"{TEXT} as note").createOrReplaceTempView("sales")
     spark.range(0, 800, 1, 1).selectExpr("id as item", "id * 1.5 as price").createOrReplaceTempView("prices")
     noop(spark.sql("select /*+ shuffle_merge(p) */ s.id, s.note, p.price from sales s join prices p on s.item = p.item"))
 
@@ -138,7 +138,7 @@ def profiles_of_buyers(spark: Any, data: Path) -> None:
 def every_combination(spark: Any, _: Path) -> None:
     """Totals for every combination of seven columns of few values."""
     columns = {"a": 2, "b": 3, "c": 2, "d": 3, "e": 2, "f": 3, "g": 2}
-    spark.range(0, 700_000, 1, 8).selectExpr(
+    spark.range(0, 400_000, 1, 8).selectExpr(
         *(f"pmod(hash(id, {n}), {values}) as {name}" for n, (name, values) in enumerate(columns.items())), "id % 50 as sold"
     ).createOrReplaceTempView("sales")
     names = ", ".join(columns)
@@ -163,7 +163,7 @@ def rows_of_a_script(spark: Any, _: Path) -> None:
     """Rows are made by a loop in the driver's Python and handed to Spark, four times."""
     heavy(spark.range(0, 40_000, 1, 8), 100)
     for turn in range(4):
-        rows = [(n, f"name {n % 977}", float(n % 31), turn) for n in range(130_000)]
+        rows = [(n, f"name {n % 977}", float(n % 31), turn) for n in range(100_000)]
         spark.createDataFrame(rows, "id long, name string, amount double, turn int").groupBy("name").agg({"amount": "sum"}).collect()
 
 

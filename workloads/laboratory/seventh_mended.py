@@ -16,7 +16,7 @@ def ledger_in_ranges(spark: Any, data: Path) -> None:
 
 def none_alike(spark: Any, _: Path) -> None:
     """The same question with NOT EXISTS."""
-    visitors = spark.range(0, 45_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
+    visitors = spark.range(0, 30_000, 1, 8).selectExpr("id", "nullif(id % 40000, 39999) as email", "nullif(id % 30011, 30010) as phone")
     blocked = spark.range(0, 12_000, 1, 2).selectExpr("nullif(id * 3, -1) as email", "nullif(id * 5, -1) as phone")
     visitors.createOrReplaceTempView("visitors")
     blocked.createOrReplaceTempView("blocked")
@@ -27,7 +27,7 @@ def none_alike(spark: Any, _: Path) -> None:
 
 def priced_sales_unhinted(spark: Any, _: Path) -> None:
     """The hint is gone."""
-    spark.range(0, 4_500_000, 1, 8).selectExpr("id", "id % 800 as item", f"{TEXT} as note").createOrReplaceTempView("sales")
+    spark.range(0, 3_000_000, 1, 8).selectExpr("id", "id % 800 as item", f"{TEXT} as note").createOrReplaceTempView("sales")
     spark.range(0, 800, 1, 1).selectExpr("id as item", "id * 1.5 as price").createOrReplaceTempView("prices")
     noop(spark.sql("select s.id, s.note, p.price from sales s join prices p on s.item = p.item"))
 

@@ -53,7 +53,7 @@ def shares_of_small_groups(spark: Any, _: Path) -> None:
 def histories_by_customer(spark: Any, _: Path) -> None:
     """Events are grouped by customer in Python."""
     note = "n" * 60
-    events = spark.sparkContext.parallelize(range(700_000), 4).map(lambda n: (n % 40_000, f"{n}{note}"))
+    events = spark.sparkContext.parallelize(range(400_000), 4).map(lambda n: (n % 25_000, f"{n}{note}"))
     print(events.groupByKey(4).mapValues(len).values().sum())
 
 
