@@ -45,7 +45,7 @@ SEVENTH = (
         ("too-many-small-tasks",),
         ("task-overhead",),
         prepare=jobs.write_access_log,
-        conf={"spark.sql.files.maxPartitionBytes": "64k"},
+        conf={"spark.sql.files.maxPartitionBytes": "128k"},
     ),
     Scenario("access-by-site-b", "mended", jobs.access_by_site, mends="access-by-site", prepare=jobs.write_access_log),
     Scenario(
