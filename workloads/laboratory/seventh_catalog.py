@@ -96,7 +96,7 @@ SEVENTH = (
         conf={"spark.sql.optimizer.dynamicPartitionPruning.enabled": "false"},
     ),
     Scenario("visits-on-holidays-b", "mended", jobs.visits_on_holidays, mends="visits-on-holidays", prepare=jobs.write_visits),
-    Scenario("so-far", "fault", jobs.so_far_with_pandas_api, ("single-partition-window",)),
+    Scenario("so-far", "fault", jobs.twentieths, ("single-partition-window",)),
     Scenario("laid-out-by-status", "fault", jobs.laid_out_by_status, ("data-skew",)),
     Scenario("long-histories", "fault", jobs.long_histories, ("straggler-tasks",)),
     Scenario("long-histories-dealt", "mended", mended.long_histories_dealt, mends="long-histories"),

@@ -65,14 +65,10 @@ def visits_on_holidays(spark: Any, data: Path) -> None:
     spark.sql(f"select c.day, avg(hash(note, tag) % 100) {on_holidays} group by c.day").collect()
 
 
-def so_far_with_pandas_api(spark: Any, _: Path) -> None:
-    """pandas code, run by Spark: a cumulative sum over everything."""
-    import pyspark.pandas as ps
-
-    ps.set_option("compute.fail_on_ansi_mode", False)
-    frame = spark.range(0, 1_800_000, 1, 8).selectExpr("id", "hash(id) % 100 as amount").pandas_api(index_col="id")
-    frame["so_far"] = frame["amount"].cumsum()
-    noop(frame.to_spark(index_col="id"))
+def twentieths(spark: Any, _: Path) -> None:
+    """Which twentieth of all customers each customer belongs to, by what they spend."""
+    spark.range(0, 1_500_000, 1, 8).selectExpr("id", "hash(id) % 100000 as spent").createOrReplaceTempView("customers")
+    noop(spark.sql("select id, ntile(20) over (order by spent desc) as twentieth from customers"))
 
 
 def laid_out_by_status(spark: Any, _: Path) -> None:
