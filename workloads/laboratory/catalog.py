@@ -12,6 +12,7 @@ from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
 from spark_copilot.workloads.laboratory.delta_jobs import DELTA
 from spark_copilot.workloads.laboratory.scenario import Scenario
 from spark_copilot.workloads.laboratory.settings import COME_AND_GO, DELTA_OWN, NO_AQE, STREAM, TIGHT
+from spark_copilot.workloads.laboratory.seventh_catalog import SEVENTH
 from spark_copilot.workloads.laboratory.sixth_catalog import SIXTH
 
 _ALL = (
@@ -363,4 +364,4 @@ OLDER = (
 )
 """What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
 
-SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *SIXTH)}
+SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *SIXTH, *SEVENTH)}
