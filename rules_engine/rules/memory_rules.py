@@ -59,6 +59,41 @@ def spill(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
             severity_cap=Severity.LOW if cheap else None,
             changes=_room(run, stage),
         )
+    yield from _python_spill(run, limits)
+
+
+PYTHON_MERGES_IN = 512 << 20
+"""Spark's default of `spark.python.worker.memory`."""
+
+
+def _python_spill(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
+    """Python's own groups and joins that spill because their memory was set below the default: a few MB of packed bytes are many rows there."""
+    allowed = parse_bytes(run.conf("spark.python.worker.memory") or "", "m")
+    if not allowed or allowed >= PYTHON_MERGES_IN:
+        return
+    for stage in profile(run).stages:
+        spilled = int(stage.column("memory_spilled_bytes").sum())
+        in_python = any(rdd.name in ("PythonRDD", "PairwiseRDD") for rdd in run.stages.rdds[stage.row])
+        if not in_python or not spilled or stage.span_ms < limits.spill_plain_wall * run.wall_ms:
+            continue
+        yield Observation(
+            code="spill",
+            where=stage.where,
+            evidence=(
+                Evidence(metric="spilled from memory", value=spilled, limit=None, unit="bytes"),
+                Evidence(metric="memory of a Python worker", value=allowed, limit=PYTHON_MERGES_IN, unit="bytes"),
+                Evidence(metric="time of the stage", value=stage.span_ms, limit=limits.spill_plain_wall * run.wall_ms, unit="ms"),
+            ),
+            severity_floor=Severity.LOW,
+            changes=conf(
+                run,
+                "spark.python.worker.memory",
+                "512m",
+                "Python merges on disk what does not fit in this",
+                "stop when the stage spills nothing",
+            ),
+            cause="Python workers",
+        )
 
 
 def _room(run: AppRun, stage: Stage) -> tuple[Change, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spark_copilot.agents.fold import fold
-from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS, AppRun
+from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS, AppRun, RddInfo
 from spark_copilot.rules_engine.findings import Observation, SkipStages, Where
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rules.deaths import memory_cause
@@ -146,6 +146,16 @@ def test_an_attempt_that_goes_on_repeats_nothing() -> None:
 )
 def test_whose_memory_it_was(text: str, cause: str | None) -> None:
     assert memory_cause(text) == cause
+
+
+@pytest.mark.parametrize(
+    ("memory", "name", "found"), [("16m", "PythonRDD", True), ("512m", "PythonRDD", False), ("16m", "MapPartitionsRDD", False)]
+)
+def test_python_that_merges_on_disk(memory: str, name: str, found: bool) -> None:
+    run = run_of(StageSpec(ms=[9_000] * 4, columns={"memory_spilled_bytes": 12 << 20}), conf={"spark.python.worker.memory": memory})
+    rdd = RddInfo(1, name, None, "", (), "", 4, 0, 0, 0)
+    run = replace(run, stages=replace(run.stages, rdds=((rdd,),)))
+    assert bool(seen("spill", run)) is found
 
 
 def test_flags_that_fix_the_young_generation_are_named() -> None:
