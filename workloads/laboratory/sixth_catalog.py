@@ -200,7 +200,14 @@ SIXTH = (
         mends="joined-in-two-thousand",
         conf=NO_AQE,
     ),
-    Scenario("filtered-and-gathered", "mended", sixth_mended.filtered_and_gathered, mends="filtered-to-nothing"),
+    Scenario(
+        "filtered-and-gathered",
+        "mended",
+        sixth_mended.filtered_and_gathered,
+        (),
+        ("too-many-small-tasks", "task-overhead"),
+        mends="filtered-to-nothing",
+    ),
     Scenario("four-outputs-of-one", "mended", sixth_mended.four_outputs_of_one, mends="four-outputs"),
     Scenario(
         "broadcast-after-filter",
