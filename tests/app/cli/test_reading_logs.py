@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_watch_ends_with_the_application(tmp_path: Path, capsys: pytest.CaptureF
     assert "3 tasks ended" in lines[-1]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes started meanwhile hear Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_watch_ends_at_ctrl_c(tmp_path: Path) -> None:
     growing = tmp_path / "app.inprogress"
     growing.write_bytes(b"\n".join(LINES[:25]) + b"\n")
