@@ -2,7 +2,8 @@
 
 import re
 
-_SIZE = re.compile(r"([0-9]+)([a-z]+)?\Z")
+_SIZE = re.compile(r"([0-9]{1,60})([a-z]+)?\Z")
+"""Longer numbers are beyond anything that Spark reads, and beyond what can be divided."""
 _SIZE_UNITS = {"b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 _SIZE_UNITS |= {"t": 1 << 40, "tb": 1 << 40, "p": 1 << 50, "pb": 1 << 50}
 _TIME_UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1e3, "m": 6e4, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
@@ -42,7 +43,7 @@ def size(text: str, unit: str) -> int | None:
 
 def duration(text: str, unit: str) -> float | None:
     """Milliseconds of a duration; a bare number is in `unit` (ms, s, min)."""
-    match = re.match(r"(-?[0-9]+)([a-z]+)?\Z", text.strip().lower())
+    match = re.match(r"(-?[0-9]{1,60})([a-z]+)?\Z", text.strip().lower())
     if match is None:
         return None
     factor = _TIME_UNITS_MS.get(match[2]) if match[2] else UNIT_MS[unit]
@@ -56,7 +57,7 @@ def is_bare(text: str) -> bool:
 
 def kubernetes_size(text: str) -> int | None:
     """Bytes of a Kubernetes quantity ("4Gi", "512M")."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(Ki|Mi|Gi|Ti|K|k|M|G|T|m)?", text.strip())
+    match = re.fullmatch(r"([0-9]{1,60}(?:\.[0-9]{1,60})?)(Ki|Mi|Gi|Ti|K|k|M|G|T|m)?", text.strip())
     if match is None:
         return None
     binary = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
@@ -66,5 +67,5 @@ def kubernetes_size(text: str) -> int | None:
 
 def cpus(text: str) -> float | None:
     """Cores of a Kubernetes quantity ("500m", "2", "1.5")."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m)?", text.strip())
+    match = re.fullmatch(r"([0-9]{1,60}(?:\.[0-9]{1,60})?)(m)?", text.strip())
     return None if match is None else float(match[1]) / (1000 if match[2] else 1)
