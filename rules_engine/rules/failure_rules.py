@@ -208,7 +208,15 @@ def job_failed(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
 def _query_failed(run: AppRun) -> Iterator[Observation]:
     """Queries that ended with an error while none of their jobs did by itself."""
     ids = {one.sql_id for one in run.sql}
-    bad = [one for one in run.sql if one.error and not _cancelled(one.error) and (one.root_id == one.sql_id or one.root_id not in ids)]
+    # A stopped query ends with an InterruptedException of its own; deep in the trace of another error it would mean nothing.
+    bad = [
+        one
+        for one in run.sql
+        if one.error
+        and not _cancelled(one.error)
+        and "InterruptedException" not in one.error.splitlines()[0]
+        and (one.root_id == one.sql_id or one.root_id not in ids)
+    ]
     if not bad:
         return
     first = bad[0]
@@ -242,4 +250,4 @@ def _query_failed(run: AppRun) -> Iterator[Observation]:
 
 def _cancelled(reason: str) -> bool:
     low = reason.lower()
-    return any(word in low for word in ("cancelled", "canceled", "no longer needed", "interrupted"))
+    return any(word in low for word in ("cancelled", "canceled", "no longer needed"))

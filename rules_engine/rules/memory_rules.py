@@ -168,21 +168,24 @@ def gc_pressure(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
     )
 
 
-_YOUNG = re.compile(r"\s*(?:-Xmn\S+|-XX:(?:Max)?NewSize=\S+|-XX:NewRatio=\S+)")
+_YOUNG = re.compile(r"\s*(?:-Xmn|-XX:(?:Max)?NewSize=)(\d{1,15}[kKmMgG]?)(?=\s|$)")
+_YOUNG_SHARE = 8
+"""Of the heap a young generation has a third by default; under an eighth it is what fills, not the heap."""
 
 
 def _young_generation(run: AppRun, stop: str) -> tuple[Change, ...]:
-    """Without the flags that fix the size of the young generation, where there are some: more heap would not make it larger."""
+    """Without the flags that hold the young generation small, where there are some: more heap would not make it larger."""
     key = "spark.driver.extraJavaOptions" if run.local_cores is not None else "spark.executor.extraJavaOptions"
     options = run.conf(key) or ""
-    flags = " ".join(flag.strip() for flag in _YOUNG.findall(options))
-    if not flags:
+    sizes = [parse_bytes(size) or 0 for size in _YOUNG.findall(options)]
+    if not sizes or max(sizes) * _YOUNG_SHARE > heap_bytes(run):
         return ()
+    flags = " ".join(flag[0].strip() for flag in _YOUNG.finditer(options))
     return conf(
         run,
         key,
         _YOUNG.sub("", options).strip(),
-        f"{flags} fixes the part of the heap where new objects go, whatever the heap's size",
+        f"{flags} holds the part of the heap where new objects go far below its usual third",
         stop,
     )
 

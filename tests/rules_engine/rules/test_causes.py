@@ -158,10 +158,17 @@ def test_python_that_merges_on_disk(memory: str, name: str, found: bool) -> None
     assert bool(seen("spill", run)) is found
 
 
-def test_flags_that_fix_the_young_generation_are_named() -> None:
-    conf = {"spark.driver.extraJavaOptions": "-Xmn4m -Dx=1 -XX:+UseSerialGC", "spark.driver.memory": "1g"}
+@pytest.mark.parametrize(
+    ("size", "key", "to"),
+    [
+        pytest.param("4m", "spark.driver.extraJavaOptions", "-Dx=1 -XX:+UseSerialGC", id="far too small for any heap"),
+        pytest.param("400m", "spark.driver.memory", "2g", id="as large as usual: the heap is small"),
+    ],
+)
+def test_a_young_generation_held_small_is_named(size: str, key: str, to: str) -> None:
+    conf = {"spark.driver.extraJavaOptions": f"-Xmn{size} -Dx=1 -XX:+UseSerialGC", "spark.driver.memory": "1g"}
     (found,) = seen("gc-pressure", run_of(StageSpec(ms=[10_000] * 8, columns={"gc_ms": 4_000, "run_ms": 10_000}), conf=conf))
-    assert (found.changes[0].key, found.changes[0].to) == ("spark.driver.extraJavaOptions", "-Dx=1 -XX:+UseSerialGC")
+    assert (found.changes[0].key, found.changes[0].to) == (key, to)
 
 
 @pytest.mark.parametrize(
