@@ -208,13 +208,13 @@ def job_failed(run: AppRun, limits: FailureLimits) -> Iterator[Observation]:
 def _query_failed(run: AppRun) -> Iterator[Observation]:
     """Queries that ended with an error while none of their jobs did by itself."""
     ids = {one.sql_id for one in run.sql}
-    # A stopped query ends with an InterruptedException of its own; deep in the trace of another error it would mean nothing.
+    # A query that is stopped ends with an interrupt, or with an error that one caused: in a stream's batch function, say.
     bad = [
         one
         for one in run.sql
         if one.error
         and not _cancelled(one.error)
-        and "InterruptedException" not in one.error.splitlines()[0]
+        and "interrupt" not in one.error.lower()
         and (one.root_id == one.sql_id or one.root_id not in ids)
     ]
     if not bad:

@@ -137,7 +137,9 @@ LATE = 'Could not execute broadcast in 4 secs. You can increase the timeout for 
         pytest.param("java.lang.IllegalStateException: table is gone", ["failure"], id="any other error of the driver"),
         pytest.param("[SPARK_JOB_CANCELLED] Job 3 cancelled part of cancelled job group", [], id="somebody stopped it"),
         pytest.param("java.lang.InterruptedException: sleep interrupted", [], id="somebody stopped its thread"),
-        pytest.param("x.Refused: no table\n\tat y\nCaused by: java.lang.InterruptedException", ["failure"], id="deep in another error"),
+        pytest.param(
+            "[FOREACH_BATCH_USER_FUNCTION_ERROR] x\nCaused by: java.lang.InterruptedException", [], id="a stream is stopped in its batch"
+        ),
         pytest.param(None, [], id="no error"),
     ],
 )
