@@ -245,6 +245,23 @@ class AppRun:
         """Disjoint spans in which at least one task ran, shape (n, 2), in order, cut to the application's span."""
         return union(np.stack([self.tasks.launch_ms, self.tasks.finish_ms], axis=1), self.started_ms, self.ended_ms)
 
+    def running_ms(self, begin_ms: int, end_ms: int) -> int:
+        """Time of all tasks between two moments, each task's part of it added up."""
+        return self._run_until(end_ms) - self._run_until(begin_ms)
+
+    def _run_until(self, moment_ms: int) -> int:
+        total = 0
+        for sign, (moments, sums) in zip((1, -1), self._moments, strict=True):
+            before = int(np.searchsorted(moments, moment_ms))
+            total += sign * (int(sums[before]) + (len(moments) - before) * moment_ms)
+        return total
+
+    @cached_property
+    def _moments(self) -> tuple[tuple[IntColumn, IntColumn], ...]:
+        """The tasks' ends, then their starts: in order, and the sums of all before each."""
+        ordered = [np.sort(times) for times in (self.tasks.finish_ms, self.tasks.launch_ms)]
+        return tuple((moments, np.concatenate([[0], np.cumsum(moments)]).astype(np.int64)) for moments in ordered)
+
     @cached_property
     def first_job_ms(self) -> int:
         """When the first job was submitted (or the first task launched); the application's end if nothing ever ran."""

@@ -36,7 +36,8 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     loading = max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup))
     cold = min(loading + _cold_planning_ms(run), limits.driver_cold_max_ms)
     early = gaps[gaps[:, 0] < run.first_job_ms + max(limits.driver_cold_window_ms, startup)]
-    total -= min(int((early[:, 1] - early[:, 0]).sum()), cold)
+    loaded = min(int((early[:, 1] - early[:, 0]).sum()), cold)
+    total -= loaded
     if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
         return
     longest = int((gaps[:, 1] - gaps[:, 0]).argmax())
@@ -53,8 +54,12 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
         where=place if place.call_site is None else Where(call_site=place.call_site),
         evidence=(
             Evidence(
-                metric="time without a task", value=total, limit=max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms), unit="ms"
+                metric="time without a task, less loading",
+                value=total,
+                limit=max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms),
+                unit="ms",
             ),
+            Evidence(metric="loading of Spark's planner at the start", value=loaded, limit=None, unit="ms"),
             Evidence(
                 metric="share of the wall clock",
                 value=100 * total / max(run.wall_ms, 1),

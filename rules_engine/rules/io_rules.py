@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from spark_copilot.rules_engine.facts import AppRun, PlanNode, SqlExecution
 from spark_copilot.rules_engine.findings import Change, Evidence, Observation, RemoveShare, Repartition, Severity, Where
 from spark_copilot.rules_engine.limits import PartitionLimits
-from spark_copilot.rules_engine.plans import graph_of, metric, walk
+from spark_copilot.rules_engine.plans import GraphNode, graph_of, metric, walk
 from spark_copilot.rules_engine.profile import profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
@@ -225,16 +225,21 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
 
     Why it costs: every folder is listed, opened and read, and the rows are thrown away afterwards.
     What to do: filter on the partition column itself (day = '2024-05-01', not to_date(ts) = …), without a function or cast around it; keep both filters.
-    Blind spot: a filter on other columns is not blamed unless it is on a date or time, or mentions the partition column inside an expression.
+    Where a join with a filtered table keeps few folders, leave spark.sql.optimizer.dynamicPartitionPruning.enabled on.
+    Blind spot: a filter on other columns is not blamed unless it is on a date or time, or mentions the partition column inside an expression; a join only
+    where it is on the partition column and the other side is filtered.
     """
     for scan in scans(run, heavy=True):
         if (scan.partitions_read or 0) < limits.min_partitions_read or not scan.rows or _prunes(scan):
             continue
         condition = filter_above(scan)
+        beside: tuple[str, ...] = ()
+        if condition is None or not _should_prune(scan, condition.plan.text):
+            condition, beside = _selective_join(scan)
         if condition is None:
             continue
         kept = metric(scan.execution, condition.plan, "number of output rows")
-        if kept is None or kept / scan.rows > limits.filter_keeps_ratio or not _should_prune(scan, condition.plan.text):
+        if kept is None or kept / scan.rows > limits.filter_keeps_ratio:
             continue
         stages = [s for row in profile(run).stages_of(scan.node.plan) if (s := profile(run).stage(row)).n]
         spent = sum(s.total_ms for s in stages)
@@ -255,13 +260,54 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
             remedy=RemoveShare(
                 stages=tuple(s.ref for s in stages), of="compute", ratio=round(limits.prune_removable_ratio * (1 - kept / scan.rows), 3)
             ),
-            changes=code(
-                "partition-filter",
-                f"add a filter on {column} itself, without a function or cast around it",
-                "stop when PartitionFilters in the plan is not empty",
-                to=f'.where("{column} = …")',
-            ),
+            changes=_pruning(run, beside, column) if beside else _filter_on(column),
         )
+
+
+_DYNAMIC_PRUNING = "spark.sql.optimizer.dynamicPartitionPruning.enabled"
+_ROWS_PASS = ("ColumnarToRow", "Project", "InputAdapter", "Filter", "Sort", "AQEShuffleRead", "BatchEvalPython", "ArrowEvalPython")
+_JOIN_KEYS = re.compile(r"\w+Join \[([^\]]*)\], \[([^\]]*)\]")
+_COLUMN = re.compile(r"([A-Za-z_][\w$]*)#\d+")
+_SELECTIVE = re.compile(r"[<>=]|\b(?:IN|INSET|LIKE|RLIKE)\b|StartsWith|EndsWith|Contains")
+_NOT_NULL = re.compile(r"isnotnull\([^()]*\)")
+
+
+def _filter_on(column: str) -> tuple[Change, ...]:
+    return code(
+        "partition-filter",
+        f"add a filter on {column} itself, without a function or cast around it",
+        "stop when PartitionFilters in the plan is not empty",
+        to=f'.where("{column} = …")',
+    )
+
+
+def _pruning(run: AppRun, filters: tuple[str, ...], column: str) -> tuple[Change, ...]:
+    """Let the filters of the joined table choose the folders, where that is switched off and Spark would take them for selective (`isLikelySelective`)."""
+    off = (run.conf(_DYNAMIC_PRUNING, "true") or "").strip().lower() == "false"
+    if not off or not any(_SELECTIVE.search(text) for text in filters):
+        return _filter_on(column)
+    stop = "stop when PartitionFilters in the plan holds dynamicpruning"
+    return conf(run, _DYNAMIC_PRUNING, "true", "the folders that the joined table keeps are known before this one is read", stop)
+
+
+def _selective_join(scan: Scan) -> tuple[GraphNode | None, tuple[str, ...]]:
+    """The first join that takes the scan's rows, where it is on a partition column, and the filters of its other side: both or neither."""
+    at, before = scan.node, scan.node
+    while "Join" not in at.name:
+        above = scan.graph.outputs(at.node_id)
+        if len(above) != 1 or not (at is scan.node or at.name in _ROWS_PASS or "Exchange" in at.name):
+            return None, ()
+        before, at = at, above[0]
+    keys = _JOIN_KEYS.match(at.plan.text)
+    sides = scan.graph.inputs(at.node_id)
+    if keys is None or len(sides) != 2:
+        return None, ()
+    own = 0 if sides[0] is before else 1
+    if not set(_COLUMN.findall(keys[own + 1])) & set(scan.partition_columns):
+        return None, ()
+    texts = [_NOT_NULL.sub("", node.text) for node in walk(sides[1 - own].plan) if node.name == "Filter"]
+    filters = tuple(text for text in texts if "#" in text)
+    return (at, filters) if filters else (None, ())
 
 
 def _prunes(scan: Scan) -> bool:
@@ -272,7 +318,7 @@ def _prunes(scan: Scan) -> bool:
 
 def _should_prune(scan: Scan, condition: str) -> bool:
     """Whether the condition is about what the folders are cut by: it mentions a partition column, or a date or time of the row."""
-    mentioned = set(re.findall(r"([A-Za-z_][\w$]*)#\d+", condition))
+    mentioned = set(_COLUMN.findall(condition))
     if mentioned & set(scan.partition_columns):
         return True
     by_time = not scan.partition_columns or any(_CALENDAR.search(c) for c in scan.partition_columns)

@@ -116,8 +116,7 @@ def locality_wait(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
         idle = int((run.executors.cores[~run.executors.is_driver] > 0).sum()) - len(used)
         # Between its first and its last launch a stage has tasks to give: a slot that stands empty then is kept waiting.
         begin, end = int(tasks.launch_ms[rows].min()), int(tasks.launch_ms[rows].max())
-        busy = float((np.minimum(tasks.finish_ms, end) - np.maximum(tasks.launch_ms, begin)).clip(0).sum())
-        lost = ((end - begin) * run.slots_max - busy) / run.slots_max
+        lost = ((end - begin) * run.slots_max - run.running_ms(begin, end)) / run.slots_max
         if lost < max(limits.locality_min_wait_ms, limits.min_wall_ratio * run.wall_ms) or stage.n <= run.slots_max:
             continue
         yield Observation(

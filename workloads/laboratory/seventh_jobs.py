@@ -52,14 +52,16 @@ def write_visits(spark: Any, data: Path) -> None:
         "id", "cast(id % 40 as int) as day", "id % 300 as shop", f"{TEXT} as note", "md5(cast(id as string)) as tag"
     )
     visits.repartition(40, "day").write.partitionBy("day").parquet(str(data / "visits"))
-    spark.range(0, 40, 1, 1).selectExpr("cast(id as int) as day", "id in (11, 32) as holiday").write.parquet(str(data / "calendar"))
+    spark.range(0, 40, 1, 1).selectExpr("cast(id as int) as day", "if(id in (11, 32), 'holiday', 'plain') as kind").write.parquet(
+        str(data / "calendar")
+    )
 
 
 def visits_on_holidays(spark: Any, data: Path) -> None:
     """Three questions about the visits of holidays."""
     for name in ("visits", "calendar"):
         spark.read.parquet(str(data / name)).createOrReplaceTempView(name)
-    on_holidays = "from visits v join calendar c on v.day = c.day where c.holiday"
+    on_holidays = "from visits v join calendar c on v.day = c.day where c.kind = 'holiday'"
     spark.sql(f"select max(length(note)), max(tag), count(*) {on_holidays}").collect()
     spark.sql(f"select shop, min(note), max(tag) {on_holidays} group by shop order by shop limit 20").collect()
     spark.sql(f"select c.day, avg(hash(note, tag) % 100) {on_holidays} group by c.day").collect()

@@ -43,7 +43,7 @@ def executor_json(totals: Totals, row: int) -> Json:
     def total(*names: str) -> int:
         return sum(int(totals.by_executor(name)[row]) for name in names)
 
-    held = run.wall_ms if run.complete else int(time.time() * 1000) - run.started_ms
+    held = run.wall_ms if run.complete else max(int(time.time() * 1000) - run.started_ms, 0)  # their clock may be ahead of ours
     out: Json = {"id": executors.executor_id[row]}
     if executors.host_port[row]:
         out["hostPort"] = executors.host_port[row]

@@ -25,7 +25,7 @@ def sql_json(totals: Totals, execution: SqlExecution, *, details: bool, plan: bo
         "description": execution.description,
         "planDescription": execution.physical_plan if plan else "",
         "submissionTime": moment(execution.submitted_ms),
-        "duration": end - execution.submitted_ms,
+        "duration": max(end - execution.submitted_ms, 0),
         "runningJobIds": jobs["RUNNING"],
         "successJobIds": jobs["SUCCEEDED"],
         "failedJobIds": jobs["FAILED"],

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -48,6 +49,18 @@ def test_processes_that_are_no_executors(tmp_path: Path) -> None:
             "processLogs": {"stdout": "http://host1:8042/stdout"},
         }
     ]
+
+
+def test_no_duration_is_negative_where_the_driver_has_a_clock_ahead_of_ours(tmp_path: Path) -> None:
+    later = int(time.time() * 1000) + 86_400_000 - read_run(SAMPLE).started_ms
+    lines = [
+        line for line in SAMPLE.read_bytes().splitlines(keepends=True) if b"ApplicationEnd" not in line and b"ExecutionEnd" not in line
+    ]
+    ahead = re.sub(rb'(?<=":)1\d{12}\b', lambda found: b"%d" % (int(found[0]) + later), b"".join(lines))
+    (tmp_path / "log").write_bytes(ahead)
+    server = client(tmp_path)
+    assert [e["totalDuration"] for e in server.get(f"{BASE}/allexecutors").json() if e["id"] == "driver"] == [0]
+    assert {e["duration"] for e in server.get(f"{BASE}/sql").json()} == {0}
 
 
 def test_version(ask: TestClient) -> None:
