@@ -15,6 +15,7 @@ from spark_copilot.rules_engine.findings import (
     normalised,
 )
 from spark_copilot.rules_engine.rules.executor_rules import COMMITS
+from spark_copilot.rules_engine.rules.recompute_rules import SHARED
 
 _BY_STAGES = (CutTail, Repartition, RemoveShare, Cache, SkipStages, Broadcast)
 
@@ -28,13 +29,17 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "slow-node": ("straggler-tasks",),
     "locality-wait": ("straggler-tasks", "too-few-partitions"),
     "small-files-read": ("too-many-small-tasks", "task-overhead", "missing-partition-filter"),
-    "too-many-small-tasks": ("task-overhead",),
+    "too-many-small-tasks": ("task-overhead: None",),
     "out-of-memory": ("task-failures",),
     "job-failed": ("task-failures",),
     "task-failures": ("straggler-tasks",),
     "oversized-partitions": ("spill", "too-few-partitions"),
+    "missing-partition-filter": (f"recomputed-data: {SHARED}",),
 }
-"""Code, or code and cause -> codes that say less about the same stages: where both stand, only the first is kept. With a cause it is the whole entry."""
+"""Code, or code and cause -> what says less about the same stages, by code or by code and cause: where both stand, only the first is kept.
+
+With a cause it is the whole entry.
+"""
 
 EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "executor-lost": ("allocation-churn",),
@@ -48,7 +53,7 @@ EXPLAINS_RUN: dict[str, tuple[str, ...]] = {
     "out-of-memory: Java heap": ("gc-pressure",),
     "small-files-written": (f"driver-bound: {COMMITS}",),
 }
-"""The same for findings that speak of the whole run; what is explained may be named with its cause too."""
+"""The same for findings that speak of the whole run."""
 
 
 def fold(observed: Iterable[Observation]) -> list[Observation]:
@@ -84,10 +89,9 @@ def _said(table: Mapping[str, tuple[str, ...]], seen: Observation) -> tuple[str,
 def _unexplained(observed: Sequence[Observation]) -> list[Observation]:
     kept = []
     for seen in observed:
-        stages = _stages(seen)
+        stages, names = _stages(seen), {seen.code, f"{seen.code}: {seen.cause}"}
         better = any(
-            (seen.code in _said(EXPLAINS, other) and stages & _stages(other))
-            or not {seen.code, f"{seen.code}: {seen.cause}"}.isdisjoint(_said(EXPLAINS_RUN, other))
+            (not names.isdisjoint(_said(EXPLAINS, other)) and stages & _stages(other)) or not names.isdisjoint(_said(EXPLAINS_RUN, other))
             for other in observed
         )
         if not better:

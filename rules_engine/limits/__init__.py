@@ -133,11 +133,13 @@ class PlanLimits:
     generate_ratio: float = 50.0
     explosion_min_rows: int = 1_000_000
     explosion_removable_ratio: float = 0.8
+    grouping_removable_ratio: float = 0.5  # some of the totals are wanted
     repeat_min_wall_ratio: float = 0.03
     shared_min_times: int = 3  # different queries on one DataFrame: from three on it is a habit …
     shared_min_wall_ratio: float = 0.08  # … that has to cost this much of the run
     shared_twice_wall_ratio: float = 0.4  # two queries on one table are everyday; only where it is much of the run is it worth a word
     shared_min_ms: int = 2_000
+    sampled_min_wall_ratio: float = 0.15  # every sort looks for its ranges first; only where that is much of the run is it worth a word
     shared_removable_ratio: float = 0.85  # reading rows back from a cache costs about an eighth of computing them
     repeat_like_ratio: float = 1.6  # RDD jobs on the same source whose task times differ by less do the same work
     result_min_bytes: int = 16 << 20  # serialised, compressed task results sent to the driver in one stage
@@ -157,6 +159,8 @@ class ShuffleLimits:
     overhead_min_ms: int = 1_000
     overhead_slot_ratio: float = 0.3  # of what tasks hold: on cores shared with others every task waits a little
     overhead_removable_ratio: float = 0.7
+    unpack_large_ms: float = 10.0  # usual tasks are unpacked in one to five …
+    unpack_large_ratio: float = 0.4  # … and work for longer than that
     locality_min_wait_ms: int = 500  # shorter waits are the scheduler's pace
 
 

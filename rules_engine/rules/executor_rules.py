@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spark_copilot.rules_engine.facts import KILLED, MISSING, SUCCESS, AppRun, union
+from spark_copilot.rules_engine.facts import KILLED, MISSING, SUCCESS, AppRun, IntColumn, union
 from spark_copilot.rules_engine.findings import DriverGap, Evidence, Observation, RemoveShare, Resize, Severity, Where
 from spark_copilot.rules_engine.limits import ExecutorLimits
 from spark_copilot.rules_engine.profile import call_site
@@ -36,7 +36,7 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     loading = max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup))
     cold = min(loading + _cold_planning_ms(run), limits.driver_cold_max_ms)
     early = gaps[gaps[:, 0] < run.first_job_ms + max(limits.driver_cold_window_ms, startup)]
-    loaded = min(int((early[:, 1] - early[:, 0]).sum()), cold)
+    loaded = max(min(int((early[:, 1] - early[:, 0]).sum()), cold), min(_first_query_ms(run, gaps), max(limits.driver_cold_ms, startup)))
     total -= loaded
     if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
         return
@@ -95,6 +95,16 @@ def _cold_planning_ms(run: AppRun) -> int:
         if one.submitted_ms != MISSING and any(job in begun for job in one.job_ids)
     ]
     return max(int(planned[0] - np.median(planned[1:])), 0) if len(planned) > 1 else 0
+
+
+def _first_query_ms(run: AppRun, gaps: IntColumn) -> int:
+    """The pause before the first query's first job where other jobs came before it: Spark SQL was loaded in it, as it else is before the first job."""
+    begun = [int(run.jobs.submitted_ms[row]) for row in range(len(run.jobs)) if int(run.jobs.sql_row[row]) >= 0]
+    first = min(begun, default=MISSING)
+    if first == MISSING or first <= run.first_job_ms:
+        return 0
+    around = gaps[(gaps[:, 0] < first) & (gaps[:, 1] >= first)]
+    return int((around[:, 1] - around[:, 0]).sum())
 
 
 @rule("idle-executors", family="executors", limits=ExecutorLimits, title="Executors stand idle for most of the time they are held")

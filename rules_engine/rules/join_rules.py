@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spark_copilot.rules_engine.facts import AppRun, SqlExecution
+from spark_copilot.rules_engine.facts import AppRun
 from spark_copilot.rules_engine.findings import Broadcast, DriverGap, Evidence, Observation, RemoveShare, Where
 from spark_copilot.rules_engine.limits import PlanLimits
 from spark_copilot.rules_engine.plans import GraphNode, PlanGraph, graph_of, metric
 from spark_copilot.rules_engine.profile import profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
-from spark_copilot.rules_engine.rules.operators import at, refs, stages_near, worth
+from spark_copilot.rules_engine.rules.operators import at, refs, rows_into, stages_near, worth
 
 EXPLODE = "explode"
+_CAUSES = {"Generate": EXPLODE, "Expand": "cube"}
 """The cause of a row explosion that no join made."""
 
 _LOOPS = ("CartesianProduct", "BroadcastNestedLoopJoin")
@@ -32,7 +33,7 @@ def nested_loop(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
         for node in graph:
             if node.name not in _LOOPS:
                 continue
-            sides = [_rows_into(execution, graph, child) for child in graph.inputs(node.node_id)]
+            sides = [rows_into(execution, graph, child) for child in graph.inputs(node.node_id)]
             pairs = float(np.prod([float(r) for r in sides if r])) if len(sides) == 2 and all(sides) else 0.0
             out = metric(execution, node.plan, "number of output rows") or 0
             stages = stages_near(run, graph, node)
@@ -54,21 +55,6 @@ def nested_loop(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                     to="a.join(b, (a.bucket == b.bucket) & (a.x > b.y))",
                 ),
             )
-
-
-def _rows_into(execution: SqlExecution, graph: PlanGraph, node: GraphNode) -> int | None:
-    """Rows that come out of an operator, or out of the nearest one below that counts them."""
-    for _ in range(8):
-        rows = metric(execution, node.plan, "number of output rows")
-        if rows is None:
-            rows = metric(execution, node.plan, "shuffle records written")
-        if rows is not None:
-            return rows
-        below = graph.inputs(node.node_id)
-        if len(below) != 1:
-            return None
-        node = below[0]
-    return None
 
 
 _SHUFFLED_JOINS = ("SortMergeJoin", "ShuffledHashJoin")
@@ -245,10 +231,29 @@ def broadcast_too_large(run: AppRun, limits: PlanLimits) -> Iterator[Observation
 
 _JOINS = ("SortMergeJoin", "ShuffledHashJoin", "BroadcastHashJoin")
 
+_MULTIPLIES = {
+    "join": code(
+        "deduplicate",
+        "make the join key unique on one side before the join: deduplicate, aggregate, or add the missing key column",
+        "stop when rows out are about rows in",
+    ),
+    "Generate": code(
+        "explode-late",
+        "explode later or less: filter and aggregate inside the array (filter, aggregate, transform) before its elements become rows",
+        "leave it where every element is wanted as a row",
+    ),
+    "Expand": code(
+        "grouping-sets",
+        "ask only for the totals that are read: GROUPING SETS or ROLLUP instead of CUBE, or aggregate by all columns first and build the coarser totals from that",
+        "leave it where every combination is wanted and the rows are few",
+    ),
+}
+"""Operators that put out more rows than they take in, and what to do about each."""
 
-@rule("row-explosion", family="plan", limits=PlanLimits, title="A join or explode puts out many times the rows it took in")
+
+@rule("row-explosion", family="plan", limits=PlanLimits, title="A join, explode or cube puts out many times the rows it took in")
 def row_explosion(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
-    """The operator's output has ten and more times the rows of its larger input: keys that repeat on both sides, or very long arrays.
+    """The operator's output has ten and more times the rows of its larger input: keys that repeat on both sides, very long arrays, or totals for every combination of many columns.
 
     Why it costs: everything after it works on the multiplied rows.
     What to do: look for duplicates on the join keys; join on the whole key; aggregate or deduplicate one side before the join.
@@ -257,15 +262,17 @@ def row_explosion(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     for execution in profile(run).executions():
         graph = graph_of(execution.plan)
         for node in graph:
-            joins = node.name in _JOINS
-            if not joins and node.name != "Generate":
+            kind = "join" if node.name in _JOINS else node.name
+            if kind not in _MULTIPLIES:
                 continue
+            explodes = kind == "Generate"
             out = metric(execution, node.plan, "number of output rows")
-            taken = [r for child in graph.inputs(node.node_id) if (r := _rows_into(execution, graph, child)) is not None]
+            taken = [r for child in graph.inputs(node.node_id) if (r := rows_into(execution, graph, child)) is not None]
             if not out or not taken or out < limits.explosion_min_rows:
                 continue
             ratio = out / max(*taken, 1)
-            if ratio < (limits.explosion_ratio if joins else limits.generate_ratio):
+            least = limits.generate_ratio if explodes else limits.explosion_ratio
+            if ratio < least:
                 continue
             stages = stages_near(run, graph, node)
             if not worth(run, stages, limits.min_wall_ratio):
@@ -274,26 +281,15 @@ def row_explosion(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                 code="row-explosion",
                 where=at(stages, execution, node),
                 evidence=(
-                    Evidence(
-                        metric="rows out / rows in",
-                        value=ratio,
-                        limit=limits.explosion_ratio if joins else limits.generate_ratio,
-                        unit="ratio",
-                    ),
+                    Evidence(metric="rows out / rows in", value=ratio, limit=least, unit="ratio"),
                     Evidence(metric="rows out", value=out, limit=limits.explosion_min_rows, unit="count"),
                     Evidence(metric="rows of the larger input", value=max(taken), limit=None, unit="count"),
                 ),
-                remedy=RemoveShare(stages=refs(stages), of="compute", ratio=limits.explosion_removable_ratio),
-                changes=code(
-                    "deduplicate",
-                    "make the join key unique on one side before the join: deduplicate, aggregate, or add the missing key column",
-                    "stop when rows out are about rows in",
-                )
-                if joins
-                else code(
-                    "explode-late",
-                    "explode later or less: filter and aggregate inside the array (filter, aggregate, transform) before its elements become rows",
-                    "leave it where every element is wanted as a row",
+                remedy=RemoveShare(
+                    stages=refs(stages),
+                    of="compute",
+                    ratio=limits.grouping_removable_ratio if kind == "Expand" else limits.explosion_removable_ratio,
                 ),
-                cause=None if joins else EXPLODE,
+                changes=_MULTIPLIES[kind],
+                cause=_CAUSES.get(kind),
             )

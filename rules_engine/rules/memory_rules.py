@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from spark_copilot.rules_engine.errors import MissingFact
-from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun, RddInfo
+from spark_copilot.rules_engine.facts import FAILED, MISSING, AppRun, IntColumn, RddInfo
 from spark_copilot.rules_engine.findings import Change, Evidence, Observation, Remedy, RemoveShare, Severity, SkipStages, Where
 from spark_copilot.rules_engine.limits import MemoryLimits
 from spark_copilot.rules_engine.profile import Stage, profile
@@ -303,13 +304,13 @@ def memory_overallocated(run: AppRun, limits: MemoryLimits) -> Iterator[Observat
 
 
 def _computed_again(run: AppRun, rdd_id: int, fill: Stage) -> tuple[tuple[str, ...], float]:
-    """Later stages with tasks that took in about as many rows as those that filled the cache, and the share of such tasks among all later reads.
+    """Later stages with tasks that took in about as much as those that filled the cache, and the share of such tasks among all later reads.
 
-    A task that finds its block reads a few batches; one that does not walks the source again.
+    A task that finds its block reads a few batches, or the rows with the block's own bytes; one that does not walks the source again.
     """
     if not fill.n or float(np.median(fill.read_records)) < 1_000:
         return (), 0.0
-    usual = float(np.median(fill.read_records))
+    usual, usual_bytes = float(np.median(fill.read_records)), float(np.median(fill.read_bytes))
     first_sql, first_job = int(run.stages.sql_row[fill.row]), int(run.stages.job_row[fill.row])
     again, missed, total = [], 0, 0
     for row in range(len(run.stages)):
@@ -322,11 +323,22 @@ def _computed_again(run: AppRun, rdd_id: int, fill: Stage) -> tuple[tuple[str, .
         if not any(r.rdd_id == rdd_id for r in run.stages.rdds[row]):
             continue
         stage = profile(run).stage(row)
-        walked = int(((stage.read_records >= 0.5 * usual) & (stage.read_records <= 1.5 * usual)).sum()) if stage.n else 0
+        walked = int((_about(stage.read_records, usual) & _about(stage.read_bytes, usual_bytes)).sum()) if stage.n else 0
         total, missed = total + stage.n, missed + walked
         if walked:
             again.append(stage.ref)
     return tuple(again), missed / max(total, 1)
+
+
+def _checkpointed(run: AppRun) -> set[int]:
+    """RDDs whose lineage was cut: what they were made of is forgotten, so they are read from their blocks or files, or the job fails."""
+    seen = [info for rdds in run.stages.rdds for info in rdds]
+    cut = {info.rdd_id for info in seen if info.name in ("LocalCheckpointRDD", "ReliableCheckpointRDD")}
+    return {info.rdd_id for info in seen if not cut.isdisjoint(info.parents)}
+
+
+def _about(values: IntColumn, usual: float) -> npt.NDArray[np.bool_]:
+    return np.asarray((values >= 0.5 * usual) & (values <= 1.5 * usual))
 
 
 @rule(
@@ -342,6 +354,7 @@ def cache_evicted_or_unused(run: AppRun, limits: MemoryLimits) -> Iterator[Obser
     users: dict[int, set[tuple[str, int]]] = {}
     infos: dict[int, RddInfo] = {}
     first: dict[int, int] = {}
+    cut = _checkpointed(run)
     for row in range(len(run.stages)):
         sql, job = int(run.stages.sql_row[row]), int(run.stages.job_row[row])
         for info in run.stages.rdds[row]:
@@ -350,6 +363,8 @@ def cache_evicted_or_unused(run: AppRun, limits: MemoryLimits) -> Iterator[Obser
                 first.setdefault(info.rdd_id, row)
                 infos[info.rdd_id] = info if info.cached_partitions or info.rdd_id not in infos else infos[info.rdd_id]
     for rdd_id, used_by in sorted(users.items()):
+        if rdd_id in cut:
+            continue
         info, stage = infos[rdd_id], profile(run).stage(first[rdd_id])
         again, missed = _computed_again(run, rdd_id, stage)
         dropped = 0 < info.cached_partitions < limits.evicted_ratio * info.partitions or missed > 1 - limits.evicted_ratio

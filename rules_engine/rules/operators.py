@@ -2,7 +2,7 @@
 
 from spark_copilot.rules_engine.facts import AppRun, SqlExecution
 from spark_copilot.rules_engine.findings import Where
-from spark_copilot.rules_engine.plans import GraphNode, PlanGraph
+from spark_copilot.rules_engine.plans import GraphNode, PlanGraph, metric
 from spark_copilot.rules_engine.profile import Stage, profile
 
 
@@ -30,3 +30,18 @@ def at(stages: list[Stage], execution: SqlExecution, node: GraphNode) -> Where:
 
 def refs(stages: list[Stage]) -> tuple[str, ...]:
     return tuple(s.ref for s in stages)
+
+
+def rows_into(execution: SqlExecution, graph: PlanGraph, node: GraphNode) -> int | None:
+    """Rows that come out of an operator, or out of the nearest one below that counts them."""
+    for _ in range(8):
+        rows = metric(execution, node.plan, "number of output rows")
+        if rows is None:
+            rows = metric(execution, node.plan, "shuffle records written")
+        if rows is not None:
+            return rows
+        below = graph.inputs(node.node_id)
+        if len(below) != 1:
+            return None
+        node = below[0]
+    return None

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from spark_copilot.rules_engine.facts import MISSING, AppRun, PlanNode
+from spark_copilot.rules_engine.facts import MISSING, AppRun, PlanNode, SqlExecution
 from spark_copilot.rules_engine.findings import DriverGap, Evidence, Observation, RemoveShare, Severity
 from spark_copilot.rules_engine.limits import PlanLimits
-from spark_copilot.rules_engine.plans import graph_of, metric
+from spark_copilot.rules_engine.plans import GraphNode, PlanGraph, graph_of, metric
 from spark_copilot.rules_engine.profile import profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
-from spark_copilot.rules_engine.rules.operators import at, refs, stages_near, worth
+from spark_copilot.rules_engine.rules.operators import at, refs, rows_into, stages_near, worth
 
 _ROW_EVALUATION = re.compile(r"\], 10[01]\s*$")
 """How a plan ends that calls a plain Python function: evaluation type 100 (pickled rows) or 101 (the same function fed from Arrow batches)."""
@@ -100,6 +100,15 @@ def python_udf(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
 
 
 _BATCHES = ("MapInPandas", "MapInArrow", "ArrowEvalPython")
+_GROUPS = (
+    "FlatMapGroupsInPandas",
+    "FlatMapGroupsInArrow",
+    "FlatMapCoGroupsInPandas",
+    "FlatMapCoGroupsInArrow",
+    "AggregateInPandas",
+    "WindowInPandas",
+)
+"""A call for each group: where groups are small, the call costs more than its rows."""
 
 
 def _rows_of_batches(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
@@ -107,9 +116,10 @@ def _rows_of_batches(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     for execution in profile(run).executions():
         graph = graph_of(execution.plan)
         for node in graph:
-            if node.name not in _BATCHES or _ROW_EVALUATION.search(node.plan.text):
+            grouped = node.name in _GROUPS
+            if (node.name not in _BATCHES and not grouped) or _ROW_EVALUATION.search(node.plan.text):
                 continue
-            rows = metric(execution, node.plan, "number of output rows") or 0
+            rows = max(metric(execution, node.plan, "number of output rows") or 0, _rows_in(execution, graph, node) if grouped else 0)
             spent = metric(execution, node.plan, "time to execute Python code") or 0
             stages = stages_near(run, graph, node)
             if rows < limits.udf_min_rows or spent < limits.batch_min_ms or 1_000 * rows > limits.batch_rows_per_s * spent:
@@ -132,12 +142,24 @@ def _rows_of_batches(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                 severity_floor=Severity.LOW,
                 severity_cap=Severity.LOW,
                 changes=code(
+                    "windows",
+                    "where groups are small, use a window or an aggregate of Spark's own functions, or give the function many groups at once (mapInPandas over sorted rows)",
+                    "leave it where each group needs a model or other heavy work",
+                )
+                if grouped
+                else code(
                     "whole-batches",
                     "work on whole columns of the batch (no iterrows, apply or loop over rows), or use Spark's own functions",
                     "leave it where each row needs a model or other heavy work",
                 ),
-                cause="a function over batches that is as slow as one over rows",
+                cause="a function called for each of many groups"
+                if grouped
+                else "a function over batches that is as slow as one over rows",
             )
+
+
+def _rows_in(execution: SqlExecution, graph: PlanGraph, node: GraphNode) -> int:
+    return sum(rows_into(execution, graph, child) or 0 for child in graph.inputs(node.node_id))
 
 
 def _function(plan: PlanNode) -> str:

@@ -1,19 +1,23 @@
 """Work that is done again and again: the same query, the same DataFrame under several actions, the same RDD."""
 
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from spark_copilot.rules_engine.facts import AppRun, PlanNode, SqlExecution
+from spark_copilot.rules_engine.facts import MISSING, AppRun, PlanNode, SqlExecution
 from spark_copilot.rules_engine.findings import Cache, Evidence, Observation, RemoveShare, Where
 from spark_copilot.rules_engine.limits import PlanLimits
 from spark_copilot.rules_engine.plans import walk
 from spark_copilot.rules_engine.profile import Stage, call_site, profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code
-from spark_copilot.rules_engine.rules.shared_work import EXPRESSION_ID, OF_A_STREAM, Chain, chains, shared_ratio
+from spark_copilot.rules_engine.rules.shared_work import EXPRESSION_ID, OF_A_STREAM, OF_AN_RDD, Chain, chains, costly, shared_ratio
+
+SHARED = "several actions on one DataFrame that is not cached"
+"""The cause where different queries begin with the same work."""
 
 _CONSTANT = re.compile(r"'[^']*'|(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?\b")
 _WRITES = re.compile(r"Execute (?:InsertInto|Save|Create)|AppendData|OverwriteByExpression|OverwritePartitionsDynamic")
@@ -48,7 +52,15 @@ def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
     return "\n".join(parts), tuple(constants)
 
 
-_RUN_ID = re.compile(r"\brunId = [0-9a-f-]{36}\b")
+def _rdds_read(run: AppRun, plan: PlanNode, stages: list[Stage]) -> str:
+    """Which RDDs a plan begins with: its text calls all of them the same, so two tables that a program made look like one."""
+    if not any(node.name.startswith(OF_AN_RDD) for node in walk(plan)):
+        return ""
+    return f"\n{min((_first_rdd(run, s) for s in stages), default=MISSING)}"
+
+
+_RUN_ID = re.compile(r"\brunId = [0-9a-f-]{36}\b(?:\s+batch = \d+)?")
+_BATCH = re.compile(r"\s+batch = \d+")
 
 _CACHE = code(
     "cache",
@@ -66,6 +78,10 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     What to do: cache or checkpoint the shared DataFrame before its first action, write it once and read it back, or ask all questions in one action.
     Blind spot: a plan that reads from a cache is not counted; whether the shared result fits in memory is yours to judge; a loop over different inputs looks alike when only one constant differs.
     """
+    stages_of: dict[int, list[Stage]] = defaultdict(list)
+    for row, sql_row in enumerate(run.stages.sql_row.tolist()):
+        if sql_row >= 0 and (stage := profile(run).stage(row)).n:
+            stages_of[sql_row].append(stage)
     groups: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
     for position, execution in enumerate(run.sql):
         if (
@@ -75,12 +91,9 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
         ):
             continue
         shape, constants = _shape(execution.first_plan)
+        shape += _rdds_read(run, execution.first_plan, stages_of[position])
         if shape.count("\n") >= 1:
             groups[shape].append((constants, position))
-    stages_of: dict[int, list[Stage]] = defaultdict(list)
-    for row, sql_row in enumerate(run.stages.sql_row.tolist()):
-        if sql_row >= 0 and (stage := profile(run).stage(row)).n:
-            stages_of[sql_row].append(stage)
     told: set[int] = set()
     for same in groups.values():
         first = same[0][0]
@@ -108,6 +121,7 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
         )
     yield from _shared(run, limits, told)
+    yield from _sampled(run, limits, stages_of)
     for stages in _rdd_repeats(run, limits):
         spent = sum(s.span_ms for s in stages[1:])
         if spent < limits.repeat_min_wall_ratio * run.wall_ms:
@@ -143,12 +157,14 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
         heavy_of[int(run.stages.sql_row[stage.row])].append(stage)
     for position, execution in enumerate(run.sql):
         # A run may have thousands of queries; those that weigh nothing bring nothing back.
-        if position not in heavy_of or execution.first_plan is None or position in told or _of_a_batch(execution):
+        if position not in heavy_of or execution.first_plan is None or position in told:
             continue
-        own = chains(execution.first_plan)
+        # What a micro-batch's function asks is of the batch's rows: shared within the batch, counted over all of them.
+        batch = _batch(execution)
+        own = chains(execution.first_plan, batch)
         heaviest = max(own, key=lambda chain: chain.weight + sum(step.weight for step in chain.steps), default=None)
         if heaviest is not None:
-            groups[heaviest.source].append(
+            groups[_BATCH.sub("", heaviest.source)].append(
                 (position, *max((shared_ratio(heaviest, before) for before in earlier[heaviest.source]), default=(0.0, False)))
             )
         for chain in own:
@@ -178,13 +194,78 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
             changes=_CACHE,
             occurrences=len(again),
             also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
-            cause="several actions on one DataFrame that is not cached",
+            cause=SHARED,
         )
+
+
+def _sampled(run: AppRun, limits: PlanLimits, stages_of: Mapping[int, list[Stage]]) -> Iterator[Observation]:
+    """Sorts by ranges look for the bounds of the ranges first, in a job that computes all that is to be sorted, and then compute it again."""
+    for position, execution in enumerate(run.sql):
+        if not _sorts_costly_rows(execution):
+            continue
+        own = sorted(stages_of.get(position, ()), key=lambda s: int(run.stages.submitted_ms[s.row]))
+        for sample, whole in itertools.combinations(own, 2):
+            alike = sample.declared == whole.declared and int(run.stages.job_row[sample.row]) != int(run.stages.job_row[whole.row])
+            if not alike or _first_rdd(run, sample) != _first_rdd(run, whole) or _writes_shuffle(sample) or not _writes_shuffle(whole):
+                continue
+            least = max(limits.sampled_min_wall_ratio * run.wall_ms, limits.shared_min_ms)
+            if min(sample.span_ms, whole.span_ms) < least:
+                continue
+            yield Observation(
+                code="recomputed-data",
+                where=whole.where,
+                evidence=(
+                    Evidence(metric="times computed", value=2, limit=2, unit="count"),
+                    Evidence(metric="time of the first", value=sample.span_ms, limit=least, unit="ms"),
+                    Evidence(metric="time of the second", value=whole.span_ms, limit=least, unit="ms"),
+                ),
+                remedy=RemoveShare(stages=(whole.ref,), of="compute", ratio=limits.shared_removable_ratio),
+                changes=code(
+                    "cache-before-sort",
+                    "cache or write what is sorted before sorting it, or sort by a column that costs nothing to compute",
+                    "undo when cached blocks are evicted or the heap runs full",
+                    to="df.cache().orderBy(…)",
+                ),
+                cause="a sort finds its ranges in a pass of its own",
+            )
+            break
+
+
+def _sorts_costly_rows(execution: SqlExecution) -> bool:
+    nodes = list(walk(execution.first_plan)) if execution.first_plan is not None else []
+    return any(
+        node.name == "Exchange" and "rangepartitioning(" in node.text and any(costly(below) for below in _of_its_stage(node))
+        for node in nodes
+    )
+
+
+def _of_its_stage(exchange: PlanNode) -> Iterator[PlanNode]:
+    """The operators below an exchange, down to the next ones."""
+    todo = list(exchange.children)
+    while todo:
+        node = todo.pop()
+        yield node
+        if "Exchange" not in node.name and "QueryStage" not in node.name:
+            todo.extend(node.children)
+
+
+def _first_rdd(run: AppRun, stage: Stage) -> int:
+    return min((r.rdd_id for r in run.stages.rdds[stage.row]), default=MISSING)
+
+
+def _writes_shuffle(stage: Stage) -> bool:
+    return bool(stage.run.tasks.shuffle_write_bytes is not None and stage.column("shuffle_write_bytes").any())
 
 
 def _of_a_batch(execution: SqlExecution) -> bool:
     """Whether a streaming query asked for it: the same plan on the next rows, even where the plan itself does not show the stream (foreachBatch)."""
-    return _RUN_ID.search(execution.description) is not None
+    return bool(_batch(execution))
+
+
+def _batch(execution: SqlExecution) -> str:
+    """The run and number of the micro-batch that asked; empty for others."""
+    found = _RUN_ID.search(execution.description)
+    return found[0] if found else ""
 
 
 def _rdd_repeats(run: AppRun, limits: PlanLimits) -> list[list[Stage]]:

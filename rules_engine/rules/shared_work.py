@@ -11,7 +11,8 @@ from typing import Literal
 from spark_copilot.rules_engine.facts import PlanNode
 from spark_copilot.rules_engine.plans import walk
 
-EXPRESSION_ID = re.compile(r"#\d+L?|\[plan_id=\d+\]|plan_id=\d+|\bid=#?\d+|rdd_\d+|Statistics\([^)]*\)|@[0-9a-f]{4,}")
+EXPRESSION_ID = re.compile(r"#\d+L?|\[plan_id=\d+\]|plan_id=\d+|\bid=#?\d+|rdd_\d+|Statistics\([^)]*\)|(?<!UnsafeArrayData)@[0-9a-f]{4,}")
+"""What differs between two plans of the same work. The hash of a constant array is one of its elements, other hashes are of objects."""
 OF_A_STREAM = re.compile(r"MicroBatch|StateStore|Streaming")
 """Nodes of a micro-batch: the same plan on the next rows."""
 
@@ -24,6 +25,8 @@ _JOINS = re.compile(r"Join$|CartesianProduct$")
 _TEXT_SCAN = re.compile(r"^Scan (?:csv|json|text|xml|JDBCRelation)")
 _UNNAMED = ("Scan ExistingRDD", "Scan ExternalRDD", "LocalTableScan", "ReusedExchange", "EmptyRelation", "InMemoryTableScan")
 """Sources whose text does not say which rows they hold."""
+
+OF_AN_RDD = ("Scan ExistingRDD", "Scan ExternalRDD")
 
 _AGGREGATE = 0.1
 """Weight of an aggregate that is not shared: it takes the rows as they come, and what made them is what costs."""
@@ -55,16 +58,19 @@ class Chain:
     leaf: PlanNode
 
 
-def chains(plan: PlanNode) -> list[Chain]:
-    """One chain for each source of a plan; none for a plan that reads a cache or a stream, or is beyond `MAX_NODES`."""
+def chains(plan: PlanNode, of_rows: str = "") -> list[Chain]:
+    """One chain for each source of a plan; none for a plan that reads a cache or a stream, or is beyond `MAX_NODES`.
+
+    `of_rows` names what an unnamed RDD holds (the rows of a micro-batch); without it such a source gives no chain.
+    """
     nodes = list(walk(plan))
     if len(nodes) > MAX_NODES or any(n.name == "InMemoryTableScan" or OF_A_STREAM.search(n.name) for n in nodes):
         return []
-    return list(_climb(plan, ()))
+    return list(_climb(plan, of_rows))
 
 
-def _climb(node: PlanNode, above: tuple[PlanNode, ...]) -> Iterator[Chain]:
-    todo: list[tuple[PlanNode, tuple[PlanNode, ...]]] = [(node, above)]
+def _climb(root: PlanNode, of_rows: str) -> Iterator[Chain]:
+    todo: list[tuple[PlanNode, tuple[PlanNode, ...]]] = [(root, ())]
     while todo:
         here, parents = todo.pop()
         if here.children:
@@ -75,10 +81,10 @@ def _climb(node: PlanNode, above: tuple[PlanNode, ...]) -> Iterator[Chain]:
         for child, parent in zip(reversed(path), reversed(path[:-1]), strict=False):
             if (step := _step(parent, child)) is not None:
                 steps.append(step)
-        if here.name.startswith(_UNNAMED):
+        if here.name.startswith(_UNNAMED) and not (of_rows and here.name.startswith(OF_AN_RDD)):
             continue
         own = 1 if _TEXT_SCAN.match(here.name) else 0
-        yield Chain(_source(here), tuple(steps), own, here)
+        yield Chain(f"{_source(here)}|{of_rows}" if of_rows else _source(here), tuple(steps), own, here)
 
 
 def _source(leaf: PlanNode) -> str:
@@ -121,6 +127,12 @@ def _step(node: PlanNode, child: PlanNode) -> Step | None:
     if name == "Exchange" and "REPARTITION" in text:
         return Step("other", frozenset((text,)), 0)
     return None
+
+
+def costly(node: PlanNode) -> bool:
+    """Whether an operator computes something of which a row takes microseconds and more: costly functions, Python, exploded arrays, joins."""
+    step = _step(node, node.children[0]) if node.children else None
+    return step is not None and step.weight > 0 and step.kind != "aggregate"
 
 
 def _alias_off(part: str) -> str:
@@ -187,8 +199,16 @@ def _common(mine: Step, theirs: Step) -> float | None:
         return found or None
     both = mine.texts & theirs.texts
     if mine.kind == "filter":
-        return float(sum(1 for text in both if _COSTLY.search(text))) if both else None
+        # Two conditions on the same costly value let other rows through, but each had it computed for all of them.
+        known = set().union(*map(_calls, theirs.texts))
+        shared = sum(1 for text in mine.texts if (text in both and _COSTLY.search(text)) or _calls(text) & known)
+        return float(shared) if both or shared else None
     return float(mine.weight) if mine.texts == theirs.texts else None
+
+
+def _calls(text: str) -> set[str]:
+    """The costly function calls of an expression, each up to its closing bracket."""
+    return {text[found.start() : found.end() + _closes(text[found.end() - 1 :])] for found in _COSTLY.finditer(text)}
 
 
 def _contained(text: str, others: Sequence[str] | frozenset[str]) -> float:

@@ -11,6 +11,8 @@ from spark_copilot.rules_engine.profile import profile
 from spark_copilot.rules_engine.rule import rule
 from spark_copilot.rules_engine.rules.changes import code, conf
 
+LARGE_TASKS = "each task carries much"
+
 
 @rule("shuffle-fetch-wait", family="shuffle", limits=ShuffleLimits, title="Tasks wait for shuffle blocks from other executors")
 def shuffle_fetch_wait(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
@@ -66,23 +68,36 @@ def task_overhead(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
     by_stage = np.bincount(tasks.stage_row, weights=overhead.astype(np.float64), minlength=len(run.stages))
     worst = int(by_stage.argmax())
     heavy = [row for row in np.argsort(-by_stage, kind="stable").tolist() if by_stage[row] >= 0.02 * by_stage.sum()]
-    unpack = int(np.where(warm, tasks.require("deserialise_ms"), 0).sum())
+    unpacking = np.where(warm, tasks.require("deserialise_ms"), 0)
+    unpack = int(unpacking.sum())
+    its = np.flatnonzero(counted & (tasks.stage_row == worst))
+    each = float(np.median(unpacking[its])) if len(its) else 0.0
+    large = each >= limits.unpack_large_ms and each >= limits.unpack_large_ratio * float(np.median(tasks.duration_ms[its]))
     yield Observation(
         code="task-overhead",
         where=profile(run).stage(worst).where,
         evidence=(
             Evidence(metric="overhead / cores", value=wall, limit=least, unit="ms"),
             Evidence(metric="of it unpacking tasks", value=unpack / run.slots_max, limit=None, unit="ms"),
+            Evidence(metric="unpacking one task, usually", value=each, limit=limits.unpack_large_ms, unit="ms"),
             Evidence(metric="tasks", value=int(warm.sum()), limit=None, unit="count"),
         ),
         remedy=RemoveShare(stages=tuple(run.stages.ref(r) for r in heavy), of="scheduler", ratio=limits.overhead_removable_ratio),
         changes=code(
+            "smaller-tasks",
+            "put what every task carries into a table or a broadcast: join with the table of a long list of values instead of writing it into the query, "
+            "and broadcast large objects that a function captures",
+            "stop when a task is unpacked in a few milliseconds",
+        )
+        if large
+        else code(
             "fewer-tasks",
             "make fewer and larger tasks, broadcast large objects instead of capturing them, return less from each task",
             "stop when overhead is a few percent",
         ),
         occurrences=len(heavy),
         also=tuple(int(run.stages.stage_id[r]) for r in heavy if r != worst),
+        cause=LARGE_TASKS if large else None,
     )
 
 
@@ -114,8 +129,8 @@ def locality_wait(run: AppRun, limits: ShuffleLimits) -> Iterator[Observation]:
             continue
         used = np.unique(tasks.executor_row[rows])
         idle = int((run.executors.cores[~run.executors.is_driver] > 0).sum()) - len(used)
-        # Between its first and its last launch a stage has tasks to give: a slot that stands empty then is kept waiting.
-        begin, end = int(tasks.launch_ms[rows].min()), int(tasks.launch_ms[rows].max())
+        # Until the task that ended last began the stage had tasks to give, and a slot that stood empty then held up its end.
+        begin, end = int(tasks.launch_ms[rows[0]]), int(tasks.launch_ms[rows[tasks.finish_ms[rows].argmax()]])
         lost = ((end - begin) * run.slots_max - run.running_ms(begin, end)) / run.slots_max
         if lost < max(limits.locality_min_wait_ms, limits.min_wall_ratio * run.wall_ms) or stage.n <= run.slots_max:
             continue

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from spark_copilot.rules_engine.facts import AppRun
+from spark_copilot.rules_engine.facts import AppRun, IntColumn
 from spark_copilot.rules_engine.findings import Change, CutTail, DropExecutor, Evidence, Observation, Repartition, Severity, Where
 from spark_copilot.rules_engine.limits import SkewLimits
 from spark_copilot.rules_engine.profile import Stage, profile
@@ -186,6 +187,10 @@ def straggler_tasks(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
         )
 
 
+def _mean_ratio(values: IntColumn, own: npt.NDArray[np.bool_]) -> float:
+    return float(values[own].mean() + 1) / float(values[~own].mean() + 1)
+
+
 @rule("slow-node", family="skew", limits=SkewLimits, title="One executor is slower than the others at the same work")
 def slow_node(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     """In stage after stage the tasks of one executor take longer than the same stage's tasks elsewhere, on as much data.
@@ -213,7 +218,8 @@ def slow_node(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
                     continue
                 alone.setdefault(executor, set()).add(int(tasks.index[stage.rows[own][0]]))
             ratio = float(np.median(stage.ms[own])) / max(float(np.median(stage.ms[~own])), 1.0)
-            data = float(stage.read_records[own].mean() + 1) / float(stage.read_records[~own].mean() + 1)
+            # Python counts batches, not rows: there the bytes tell.
+            data = max(_mean_ratio(stage.read_records, own), _mean_ratio(stage.read_bytes, own))
             lost = float(stage.ms[own].sum()) * (1 - 1 / ratio) if ratio > 1 else 0.0
             worse.setdefault(executor, []).append((ratio / max(data, 1.0), int(own.sum()), lost))
         usual = float(np.median(stage.ms))

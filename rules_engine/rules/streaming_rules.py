@@ -31,7 +31,8 @@ def batch_slower_than_trigger(run: AppRun, limits: StreamingLimits) -> Iterator[
     What to do: mend what the batch's own jobs show; more cores or shuffle partitions that fit them; a limit on rows a batch so that one slow batch does not breed a slower one; a longer
     trigger where latency allows.
     Blind spot: the trigger interval is not in the log; it shows in when batches begin. A query that starts a batch as soon as the last one ended
-    is named when its batches are long and never pause: it has no room left.
+    is named when its batches are long and never pause: it has no room left. One that ended by itself between two batches had worked off what there was
+    (availableNow, once) and is behind nothing.
     """
     for run_id, batches in _by_query(run):
         with_rows = [p for p in batches if p.input_rows > 0]
@@ -46,7 +47,10 @@ def batch_slower_than_trigger(run: AppRun, limits: StreamingLimits) -> Iterator[
         usual = float(took[len(took) // 2])
         interval = _interval_ms(batches)
         behind = [p for p in with_rows if interval and p.duration_ms.get("triggerExecution", 0) > limits.late_ratio * interval]
-        full = usual >= limits.full_min_ms and _filled(with_rows) >= limits.full_ratio
+        if _worked_off(run, run_id, batches):
+            late, full = [], False
+        else:
+            full = usual >= limits.full_min_ms and _filled(with_rows) >= limits.full_ratio
         if not full and max(len(late), len(behind)) < limits.late_share * (len(with_rows) - 1):
             continue
         worst = max(with_rows, key=lambda p: p.duration_ms.get("triggerExecution", 0))
@@ -74,6 +78,15 @@ def batch_slower_than_trigger(run: AppRun, limits: StreamingLimits) -> Iterator[
                 "stop when batches end before the next is due",
             ),
         )
+
+
+def _worked_off(run: AppRun, run_id: str, batches: list[StreamProgress]) -> bool:
+    """Whether the query began nothing after its last batch although batches had followed each other without a pause: no data was left.
+
+    A query without pauses that somebody stops is stopped within a batch, of which the log then has a beginning and no progress.
+    """
+    end = batches[-1].timestamp_ms + batches[-1].duration_ms.get("triggerExecution", 0)
+    return run.complete and not any(run_id in one.description and one.submitted_ms >= end for one in run.sql)
 
 
 def _filled(batches: list[StreamProgress]) -> float:

@@ -136,22 +136,15 @@ SEVENTH = (
     Scenario("none-alike", "mended", mended.none_alike, mends="neither-blocked"),
     Scenario("priced-sales", "fault", jobs.priced_sales, ("broadcast-missed",)),
     Scenario("priced-sales-unhinted", "mended", mended.priced_sales_unhinted, mends="priced-sales"),
+    # Its broadcast of 87 MB turned out to be faster than a shuffle of both sides; only the setting stays a risk.
     Scenario(
         "profiles-of-buyers",
-        "fault",
+        "lookalike",
         jobs.profiles_of_buyers,
-        ("broadcast-too-large",),
-        ("driver-bound",),
+        (),
+        ("SG605",),
         prepare=jobs.write_profiles,
         conf={"spark.sql.autoBroadcastJoinThreshold": "1g", "spark.driver.memory": "3g"},
-    ),
-    Scenario(
-        "profiles-of-buyers-b",
-        "mended",
-        jobs.profiles_of_buyers,
-        mends="profiles-of-buyers",
-        prepare=jobs.write_profiles,
-        conf={"spark.driver.memory": "3g"},
     ),
     Scenario("every-combination", "fault", jobs.every_combination, ("row-explosion",)),
     Scenario("ranked-by-score", "fault", jobs.ranked_by_score, ("recomputed-data",)),
@@ -203,7 +196,8 @@ SEVENTH = (
         ("idle-executors", "too-few-partitions", "driver-bound"),
         conf=COME_AND_GO,
     ),
-    Scenario("largest-customer", "fault", cluster.largest_customer, ("speculation-waste",), ("data-skew",), conf=_COPIES),
+    # One executor stood idle for six seconds while tasks waited for the two with their data: a second of the run.
+    Scenario("largest-customer", "fault", cluster.largest_customer, ("speculation-waste",), ("data-skew", "locality-wait"), conf=_COPIES),
     Scenario("library-that-crashes", "fault", python.library_that_crashes, ("task-failures",), conf={"spark.master": "local[2,4]"}),
     Scenario("cleaned-away", "fault", cluster.cleaned_away, ("stage-retries",), ("task-failures",), conf=_TWO),
     Scenario(

@@ -127,9 +127,9 @@ def write_profiles(spark: Any, data: Path) -> None:
 
 
 def profiles_of_buyers(spark: Any, data: Path) -> None:
-    """Half a million purchases with the profiles of those who bought."""
+    """A million purchases with the profiles of those who bought."""
     profiles = spark.read.parquet(str(data / "profiles"))
-    bought = spark.range(0, 500_000, 1, 8).selectExpr("id * 7 % 2500000 as person", "hash(id) % 90 as amount")
+    bought = spark.range(0, 1_300_000, 1, 8).selectExpr("id * 7 % 2500000 as person", "hash(id) % 90 as amount")
     noop(bought.join(profiles, "person"))
 
 
@@ -161,7 +161,7 @@ def rows_of_a_script(spark: Any, _: Path) -> None:
     """Rows are made by a loop in the driver's Python and handed to Spark, four times."""
     heavy(spark.range(0, 40_000, 1, 8), 100)
     for turn in range(4):
-        rows = [(n, f"name {n % 977}", float(n % 31), turn) for n in range(100_000)]
+        rows = [(n, f"name {n % 977}", float(n % 31), turn) for n in range(400_000)]
         spark.createDataFrame(rows, "id long, name string, amount double, turn int").groupBy("name").agg({"amount": "sum"}).collect()
 
 
