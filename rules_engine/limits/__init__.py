@@ -42,6 +42,7 @@ class SkewLimits:
     lopsided_wall_ratio: float = 0.1  # … and not a trifle of the run
     gc_explains_ratio: float = 0.5  # a pause that is half of the tail is a pause, not a straggler
     cut_to_quantile: float = 0.75
+    computes_ratio: float = 0.6  # CPU / run time of a task from which on it works and does not wait
     slow_node_ratio: float = 1.5  # an executor's median task / the same stages' median elsewhere
     slow_node_min_tasks: int = 4
     slow_node_alone_ratio: float = 3.0  # the same for an executor that came to one task only, while the others …

@@ -165,7 +165,15 @@ def straggler_tasks(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
             f"look at what partition {int(tasks.index[row])} of stage {stage.ref} meets: a slow call, a huge record, a bad disk",
             stop,
         )
-        if run.local_cores is None:
+        computes = _computes(stage, row, limits)
+        if computes:
+            changes += code(
+                "deal-out",
+                "its core computes all the time: deal the rows out before this step, so that those that take long lie in different partitions",
+                stop,
+                to=f"df.repartition({stage.n})",
+            )
+        elif run.local_cores is None:
             changes += conf(
                 run,
                 "spark.speculation",
@@ -182,9 +190,20 @@ def straggler_tasks(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
                 Evidence(metric="median task", value=stage.usual_ms, limit=None, unit="ms"),
                 Evidence(metric="its data / median task's", value=stage.data_ratio(), limit=limits.data_ratio, unit="ratio"),
             ),
-            remedy=CutTail(stages=(stage.ref,), to_quantile=limits.cut_to_quantile),
+            # What a core computes has to be computed somewhere; what it waits for may go away.
+            remedy=Repartition(stages=(stage.ref,), partitions=stage.n)
+            if computes
+            else CutTail(stages=(stage.ref,), to_quantile=limits.cut_to_quantile),
             changes=changes,
         )
+
+
+def _computes(stage: Stage, task: int, limits: SkewLimits) -> bool:
+    """Whether the JVM's own work fills a task; Python workers are processes of their own and do not count."""
+    tasks = stage.run.tasks
+    if tasks.cpu_ns is None or tasks.run_ms is None:
+        return False
+    return float(tasks.cpu_ns[task]) / 1e6 >= limits.computes_ratio * max(float(tasks.run_ms[task]), 1.0)
 
 
 def _mean_ratio(values: IntColumn, own: npt.NDArray[np.bool_]) -> float:
