@@ -84,6 +84,10 @@ __all__ = [
 ]
 
 
+MAX_THREADS = 16_384
+"""Of `local[N]`: no process runs more tasks at once, whatever N says."""
+
+
 @dataclass(frozen=True, eq=False)
 class AppRun:
     """One application attempt, whole. Derived views are computed once, on first use."""
@@ -181,7 +185,7 @@ class AppRun:
         driver = self.executors.cores[self.executors.is_driver]
         if len(driver) and driver.max() > 0:
             return int(driver.max())
-        return max(parse_count(master.removeprefix("local[").split(",")[0].rstrip("]")) or 1, 1)
+        return min(max(parse_count(master.removeprefix("local[").split(",")[0].rstrip("]")) or 1, 1), MAX_THREADS)
 
     @cached_property
     def task_cpus(self) -> int:

@@ -180,9 +180,10 @@ class Repartition(Value):
 
 
 class RemoveShare(Value):
-    """Task time spent in one phase shrinks by `ratio` (1.0: gone)."""
+    """Task time spent in one phase shrinks by `ratio` (1.0: gone); not `sure`: by anything from nothing to twice that, because the log does not tell."""
 
     kind: Literal["remove-share"] = "remove-share"
+    sure: bool = True
     stages: StageRefs
     of: Literal["spill", "gc", "fetch_wait", "deserialise", "scheduler", "compute", "failed", "speculation"]
     ratio: float

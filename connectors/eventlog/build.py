@@ -415,6 +415,8 @@ class Builder:
             self.issue(f"{self.stages.lost_starts:,} jobs end whose start is not in the log")
         if self.stages.untimed:
             self.issue(f"{self.stages.untimed:,} times of jobs and stages missing or out of any range")
+        if self.executors.too_many_cores:
+            self.issue(f"{self.executors.too_many_cores:,} executors claim more cores than any machine has: theirs are not known")
         if self.more_issues:
             self.issues.append(f"and {self.more_issues:,} more like these")
         return Quality(self.bad_lines, missing, self.compacted, self.truncated, dict(self.unknown), tuple(self.issues))

@@ -40,6 +40,10 @@ class Executor:
     peaks: dict[str, int] = field(default_factory=dict)
 
 
+MAX_CORES = 16_384
+"""More than any machine has: an executor that claims more has an unknown number of them."""
+
+
 class Executors:
     """Executors of a run, in the order they were first seen."""
 
@@ -47,6 +51,7 @@ class Executors:
         self.mask = mask
         self.by_id: dict[str, Executor] = {}
         self.processes: dict[str, Process] = {}
+        self.too_many_cores = 0
 
     def get(self, name: str) -> Executor:
         """The executor, made when an event names it first."""
@@ -57,6 +62,8 @@ class Executors:
         """SparkListenerExecutorAdded."""
         one, info = self.get(event.executor), event.info
         one.added, one.cores, one.profile, one.host = sane_ms(event.time), max(info.cores, 0), info.profile, info.host
+        if one.cores > MAX_CORES:
+            one.cores, self.too_many_cores = 0, self.too_many_cores + 1
         one.removed, one.reason = MISSING, None
         one.log_urls = {k: self.mask(v) for k, v in info.log_urls.items()}
         one.attributes = {k: self.mask(v) for k, v in info.attributes.items()}

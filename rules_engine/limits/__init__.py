@@ -94,6 +94,7 @@ class MemoryLimits:
     spill_plain_ratio: float = 0.25  # … where it is so much of the stage's data …
     spill_plain_wall: float = 0.2  # … and the stage so much of the run
     spill_bytes_per_ms: int = 90_000  # 90 MB/s on a slot: serialise, write, read, merge
+    python_spill_removable_ratio: float = 0.35  # of a Python stage's time: dumping, reading back and merging; from nothing to twice that
     gc_run_ratio: float = 0.10  # of a stage's run time
     gc_wall_ratio: float = 0.05  # and of the wall clock, pauses shared by the tasks that ran beside counted once
     gc_removable_ratio: float = 0.8  # some collection always remains
@@ -119,6 +120,8 @@ class PlanLimits:
         20_000  # of Python time; a function that works on whole batches does a million, one that takes rows out of them far fewer
     )
     batch_min_ms: int = 10_000
+    groups_rows_ratio: float = 1.1  # rows into a function by group / rows out: it does something to each row, as a window would
+    groups_removable_ratio: float = 0.45  # half of it on either side: small groups are all call, large ones all work
     udf_min_rows: int = 10_000  # below, the time is the starting of Python workers
     pairs_min: int = 10_000_000  # rows left x rows right of a join without keys
     loop_removable_ratio: float = 0.9

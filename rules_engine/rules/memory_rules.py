@@ -85,6 +85,7 @@ def _python_spill(run: AppRun, limits: MemoryLimits) -> Iterator[Observation]:
                 Evidence(metric="memory of a Python worker", value=allowed, limit=PYTHON_MERGES_IN, unit="bytes"),
                 Evidence(metric="time of the stage", value=stage.span_ms, limit=limits.spill_plain_wall * run.wall_ms, unit="ms"),
             ),
+            remedy=RemoveShare(stages=(stage.ref,), of="compute", ratio=limits.python_spill_removable_ratio, sure=False),
             severity_floor=Severity.LOW,
             changes=conf(
                 run,

@@ -119,7 +119,9 @@ def _rows_of_batches(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             grouped = node.name in _GROUPS
             if (node.name not in _BATCHES and not grouped) or _ROW_EVALUATION.search(node.plan.text):
                 continue
-            rows = max(metric(execution, node.plan, "number of output rows") or 0, _rows_in(execution, graph, node) if grouped else 0)
+            rows = metric(execution, node.plan, "number of output rows") or 0
+            if grouped and not 0 < _rows_in(execution, graph, node) <= limits.groups_rows_ratio * rows:
+                continue  # few rows come out of many: a total or a model of each group, and its work is expected to be heavy
             spent = metric(execution, node.plan, "time to execute Python code") or 0
             stages = stages_near(run, graph, node)
             if rows < limits.udf_min_rows or spent < limits.batch_min_ms or 1_000 * rows > limits.batch_rows_per_s * spent:
@@ -139,8 +141,10 @@ def _rows_of_batches(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
                     Evidence(metric="rows through Python", value=rows, limit=limits.udf_min_rows, unit="count"),
                     Evidence(metric="measured in Python code", value=spent, limit=limits.batch_min_ms, unit="ms"),
                 ),
+                # A call costs milliseconds whatever the group holds; the log has no number of groups.
+                remedy=RemoveShare(stages=refs(stages), of="compute", ratio=limits.groups_removable_ratio, sure=False) if grouped else None,
                 severity_floor=Severity.LOW,
-                severity_cap=Severity.LOW,
+                severity_cap=Severity.MEDIUM if grouped else Severity.LOW,
                 changes=code(
                     "windows",
                     "where groups are small, use a window or an aggregate of Spark's own functions, or give the function many groups at once (mapInPandas over sorted rows)",

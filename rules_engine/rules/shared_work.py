@@ -186,7 +186,12 @@ def shared_ratio(here: Chain, before: Chain) -> tuple[float, bool]:
         if mine.texts != theirs.texts:
             rest = mine.weight - part
             break
-    rest += sum(_AGGREGATE if step.kind == "aggregate" else float(step.weight) for step in here.steps[at:])
+    # Once other rows go on, a value that both conditions were about is still not computed anew.
+    kept = _calls_of(here.steps[:at]) & _calls_of(before.steps[:at])
+    for step in here.steps[at:]:
+        again = sum(1 for text in step.texts if (calls := _calls(text)) and calls <= kept) if step.kind == "project" else 0
+        common += again
+        rest += _AGGREGATE if step.kind == "aggregate" else float(step.weight) - again
     return (common / (common + rest) if common else 0.0), common > here.weight
 
 
@@ -209,6 +214,10 @@ def _common(mine: Step, theirs: Step) -> float | None:
 def _calls(text: str) -> set[str]:
     """The costly function calls of an expression, each up to its closing bracket."""
     return {text[found.start() : found.end() + _closes(text[found.end() - 1 :])] for found in _COSTLY.finditer(text)}
+
+
+def _calls_of(steps: Sequence[Step]) -> set[str]:
+    return {call for step in steps for text in step.texts for call in _calls(text)}
 
 
 def _contained(text: str, others: Sequence[str] | frozenset[str]) -> float:

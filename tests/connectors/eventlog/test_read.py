@@ -286,6 +286,11 @@ FAULTS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
     "no application end": (lambda lines: lines[:-1], 0, "no application end"),
     "application ends before it starts": (
         changed("SparkListenerApplicationEnd", lambda event: event.update({"Timestamp": 5})), 0, "ends before it starts"),
+    "more cores than any machine": (
+        changed("SparkListenerExecutorAdded", lambda event: event["Executor Info"].update({"Total Cores": (1 << 63) - 1})),
+        0,
+        "claim more cores than any machine has",
+    ),
     "negative metric": (
         changed("SparkListenerTaskEnd", lambda event: event["Task Metrics"].update({"Executor Run Time": -9})), 0, "negative task metrics"),
 }  # fmt: skip

@@ -1,11 +1,13 @@
 """What plans tell, in both directions: windows, Python, joins, rows that multiply, work done again, large results."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from spark_copilot.agents.fold import fold
 from spark_copilot.rules_engine.catalog import rule_of
+from spark_copilot.rules_engine.facts import RddInfo
 from tests.builders import StageSpec, execution, node, run_of
 from tests.rules_engine.rules.seen import EVEN, LIMITS, codes, planned
 
@@ -134,6 +136,88 @@ def test_the_same_rows_written_to_several_places(read: list[str], found: bool) -
 
     run = run_of(*(StageSpec(ms=[4_000] * 4, sql_row=i) for i in range(3)), sql=[output(i) for i in range(3)])
     assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
+
+
+@pytest.mark.parametrize(
+    ("second", "found"), [(0, True), (7, False)], ids=["the same table of the program", "another table of the program"]
+)
+def test_what_a_program_made_is_known_by_its_rdd(second: int, found: bool) -> None:
+    plan = node("HashAggregate", node("Scan ExistingRDD", text="Scan ExistingRDD[id#0L,name#1]"))
+    run = run_of(*(StageSpec(ms=EVEN, sql_row=i) for i in range(2)), sql=[execution(plan, {}, sql_id=i) for i in range(2)])
+    rdd = RddInfo(0, "ParallelCollectionRDD", None, "", (), "", 8, 0, 0, 0)
+    object.__setattr__(run.stages, "rdds", ((rdd,), (replace(rdd, rdd_id=second),)))
+    assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
+
+
+def test_a_constant_array_is_part_of_the_work() -> None:
+    def plan(array: str) -> Any:
+        text = f"Project [aggregate(org.apache.spark.sql.catalyst.expressions.UnsafeArrayData@{array}, 0.0, lambda(acc, x)) AS v#3]"
+        return node("Project", node("Range", text="Range (0, 10)"), text=text)
+
+    def run(second: str) -> Any:
+        return run_of(
+            *(StageSpec(ms=EVEN, sql_row=i) for i in range(2)), sql=[execution(plan("ee54a92c"), {}), execution(plan(second), {}, sql_id=1)]
+        )
+
+    assert codes("recomputed-data", run("ee54a92c")) == ["recomputed-data"]
+    assert codes("recomputed-data", run("bc11f0aa")) == []
+
+
+@pytest.mark.parametrize(
+    ("batches", "found"),
+    [
+        pytest.param([1, 1, 1], True, id="three times of one batch"),
+        pytest.param([1, 2, 3], False, id="once of each batch"),
+    ],
+)
+def test_a_micro_batch_asked_several_times(batches: list[int], found: bool) -> None:
+    leaf = node("Scan ExistingRDD", text="Scan ExistingRDD[id#0L]")
+    of = "\nid = 42261a7f-109a-48fb-99ea-7ae45db569c0\nrunId = af4bcf59-c918-4e57-b42f-c10c1e0f4d62\nbatch = "
+    sql = [
+        replace(action(node("Filter", leaf, text=COSTLY.replace("> 0.0", f"> {i}.0")), i), description=f"{of}{batch}")
+        for i, batch in enumerate(batches)
+    ]
+    run = run_of(*(StageSpec(ms=[4_000] * 4, sql_row=i) for i in range(3)), sql=sql)
+    assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
+
+
+@pytest.mark.parametrize(
+    ("below", "found"),
+    [
+        pytest.param(
+            "Project [aggregate(sequence(1, 250), 0.0, lambda(acc, x)) AS score#2]", True, id="what is sorted takes long to compute"
+        ),
+        pytest.param("Project [(id#0L + 1) AS score#2]", False, id="what is sorted costs nothing"),
+    ],
+)
+def test_a_sort_looks_for_its_ranges_first(below: str, found: bool) -> None:
+    exchange = node("Exchange", node("Project", node("Range"), text=below), text="Exchange rangepartitioning(score#2 ASC NULLS FIRST, 8)")
+    sample = StageSpec(ms=[4_000] * 4, sql_row=0)
+    whole = StageSpec(ms=[4_000] * 4, sql_row=0, columns={"shuffle_write_bytes": 1_000})
+    run = run_of(sample, whole, StageSpec(ms=[500] * 4, sql_row=0), sql=[execution(node("Sort", exchange), {})])
+    assert (codes("recomputed-data", run) == ["recomputed-data"]) is found
+
+
+def test_totals_of_every_combination() -> None:
+    plan = node("Expand", node("Range", metrics={"number of output rows": 1}), metrics={"number of output rows": 2})
+    assert codes("row-explosion", planned(plan, {1: 400_000, 2: 51_200_000})) == ["row-explosion"]
+    assert codes("row-explosion", planned(plan, {1: 400_000, 2: 1_600_000})) == []
+
+
+@pytest.mark.parametrize(
+    ("rows_in", "rows_out", "found"),
+    [
+        pytest.param(240_000, 240_000, True, id="something for each row of many groups"),
+        pytest.param(240_000, 9_000, False, id="a total of each group"),
+        pytest.param(40_000_000, 40_000_000, False, id="many rows in a group"),
+    ],
+)
+def test_a_function_called_for_each_group(rows_in: int, rows_out: int, found: bool) -> None:
+    metrics = {"number of output rows": 1, "time to execute Python code": 2}
+    sort = node("Sort", metrics={"number of output rows": 3})
+    plan = node("FlatMapGroupsInPandas", sort, text="FlatMapGroupsInPandas [k#1], share(id#0)", metrics=metrics)
+    run = planned(plan, {1: rows_out, 2: 36_000, 3: rows_in})
+    assert (codes("python-udf", run) == ["python-udf"]) is found
 
 
 def test_reading_other_partitions_of_a_table_is_other_work() -> None:

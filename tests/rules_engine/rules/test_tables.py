@@ -8,7 +8,7 @@ import pytest
 from spark_copilot.rules_engine.catalog import rule_of
 from spark_copilot.rules_engine.facts import AppRun, StreamProgress
 from tests.builders import START, StageSpec, execution, node, run_of
-from tests.rules_engine.rules.seen import EVEN, LIMITS, codes, planned
+from tests.rules_engine.rules.seen import EVEN, LIMITS, codes, planned, seen
 
 SCAN = "FileScan parquet [id#0L,at#7,{by}#1,digest#2] Batched: true, DataFilters: [], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: {filters}, PushedFilters: [], ReadSchema: {schema}"
 
@@ -50,6 +50,35 @@ def test_missing_partition_filter(plan: Any, kept: int, found: bool) -> None:
     assert (codes("missing-partition-filter", run) == ["missing-partition-filter"]) is found
 
 
+PRUNING = "spark.sql.optimizer.dynamicPartitionPruning.enabled"
+
+
+@pytest.mark.parametrize(
+    ("beside", "key", "conf", "change"),
+    [
+        pytest.param("Filter (kind#8 = holiday)", "day#1", {PRUNING: "false"}, PRUNING, id="pruning is switched off"),
+        pytest.param("Filter (isnotnull(flag#8) AND flag#8)", "day#1", {PRUNING: "false"}, None, id="Spark does not prune by a plain flag"),
+        pytest.param("Filter (kind#8 = holiday)", "day#1", {}, None, id="pruning is on and did not help"),
+        pytest.param("Filter isnotnull(day#9)", "day#1", {PRUNING: "false"}, "none", id="the other side is not filtered"),
+        pytest.param("Filter (kind#8 = holiday)", "id#0L", {PRUNING: "false"}, "none", id="a join on another column"),
+    ],
+)
+def test_a_join_could_choose_the_folders(beside: str, key: str, conf: dict[str, str], change: str | None) -> None:
+    table = scan_plan().children[0]
+    other = node("BroadcastExchange", node("Filter", node("Scan parquet "), text=beside))
+    plan = node(
+        "BroadcastHashJoin",
+        table,
+        other,
+        text=f"BroadcastHashJoin [{key}], [day#9], Inner, BuildRight, false",
+        metrics={"number of output rows": 5},
+    )
+    spec = StageSpec(ms=[5_000] * 8, sql_row=0, accumulables=dict.fromkeys(range(1, 6), ("m", "1")))
+    run = run_of(spec, sql=[execution(plan, {1: 30, 2: 100 << 20, 3: 3_000_000, 4: 30, 5: 100_000})], conf=conf)
+    keys = [c.key for found in seen("missing-partition-filter", run) for c in found.changes]
+    assert keys == ([] if change == "none" else [change or "partition-filter"])
+
+
 @pytest.mark.parametrize(("files", "size", "found"), [(2_000, 2 << 20, True), (2_000, 200 << 30, False), (20, 2 << 20, False)])
 def test_small_files_read(files: int, size: int, found: bool) -> None:
     run = planned(scan_plan("[(day#1 = 7)]"), {1: files, 2: size, 3: 3_000_000, 4: 30, 5: 3_000_000})
@@ -83,6 +112,23 @@ def stream(took: list[int], state: list[int], rate: float = 100.0) -> AppRun:
     )
     object.__setattr__(run, "streaming", batches)
     return run
+
+
+@pytest.mark.parametrize(
+    ("begun", "found"),
+    [
+        pytest.param(True, True, id="stopped in a batch"),
+        pytest.param(False, False, id="ended by itself between two batches"),
+    ],
+)
+def test_a_stream_without_pauses_is_behind_only_where_it_was_stopped(begun: bool, found: bool) -> None:
+    run = stream([2_200] * 6, [0] * 6)
+    step = tuple(replace(p, timestamp_ms=START + 137 + 2_210 * p.batch_id, run_id="0f-1") for p in run.streaming)
+    object.__setattr__(run, "streaming", step)
+    after = START + 137 + 2_210 * 6
+    last = replace(execution(node("Range"), {}), description="orders runId = 0f-1 batch = 6", submitted_ms=after)
+    object.__setattr__(run, "sql", (last,) if begun else ())
+    assert (codes("batch-slower-than-trigger", run) == ["batch-slower-than-trigger"]) is found
 
 
 def test_streaming_rules() -> None:
