@@ -266,6 +266,9 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
 
 _DYNAMIC_PRUNING = "spark.sql.optimizer.dynamicPartitionPruning.enabled"
 _ROWS_PASS = ("ColumnarToRow", "Project", "InputAdapter", "Filter", "Sort", "AQEShuffleRead", "BatchEvalPython", "ArrowEvalPython")
+_ON_THE_WAY = 12
+"""Operators between a scan and its join; the plan of a hostile log may lead round in a circle."""
+
 _JOIN_KEYS = re.compile(r"\w+Join \[([^\]]*)\], \[([^\]]*)\]")
 _COLUMN = re.compile(r"([A-Za-z_][\w$]*)#\d+")
 _SELECTIVE = re.compile(r"[<>=]|\b(?:IN|INSET|LIKE|RLIKE)\b|StartsWith|EndsWith|Contains")
@@ -293,11 +296,13 @@ def _pruning(run: AppRun, filters: tuple[str, ...], column: str) -> tuple[Change
 def _selective_join(scan: Scan) -> tuple[GraphNode | None, tuple[str, ...]]:
     """The first join that takes the scan's rows, where it is on a partition column, and the filters of its other side: both or neither."""
     at, before = scan.node, scan.node
-    while "Join" not in at.name:
+    for _ in range(_ON_THE_WAY):
         above = scan.graph.outputs(at.node_id)
         if len(above) != 1 or not (at is scan.node or at.name in _ROWS_PASS or "Exchange" in at.name):
             return None, ()
         before, at = at, above[0]
+        if "Join" in at.name:
+            break
     keys = _JOIN_KEYS.match(at.plan.text)
     sides = scan.graph.inputs(at.node_id)
     if keys is None or len(sides) != 2:

@@ -1,6 +1,5 @@
 """Work that is done again and again: the same query, the same DataFrame under several actions, the same RDD."""
 
-import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -203,10 +202,14 @@ def _sampled(run: AppRun, limits: PlanLimits, stages_of: Mapping[int, list[Stage
     for position, execution in enumerate(run.sql):
         if not _sorts_costly_rows(execution):
             continue
-        own = sorted(stages_of.get(position, ()), key=lambda s: int(run.stages.submitted_ms[s.row]))
-        for sample, whole in itertools.combinations(own, 2):
-            alike = sample.declared == whole.declared and int(run.stages.job_row[sample.row]) != int(run.stages.job_row[whole.row])
-            if not alike or _first_rdd(run, sample) != _first_rdd(run, whole) or _writes_shuffle(sample) or not _writes_shuffle(whole):
+        samples: dict[tuple[int, int], Stage] = {}
+        for whole in sorted(stages_of.get(position, ()), key=lambda s: int(run.stages.submitted_ms[s.row])):
+            work = (whole.declared, _first_rdd(run, whole))
+            if not _writes_shuffle(whole):
+                samples.setdefault(work, whole)
+                continue
+            sample = samples.get(work)
+            if sample is None or run.stages.job_row[sample.row] == run.stages.job_row[whole.row]:
                 continue
             least = max(limits.sampled_min_wall_ratio * run.wall_ms, limits.shared_min_ms)
             if min(sample.span_ms, whole.span_ms) < least:
