@@ -79,6 +79,7 @@ class PartitionLimits:
     filter_keeps_ratio: float = 0.5  # a filter that keeps more would not have pruned much
     min_partitions_read: int = 4
     window_min_rows: int = 10_000
+    window_plain_rows: int = 1_000_000  # from here on it is named even where it costs little yet: no more cores will ever help it
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ class PlanLimits:
     shared_min_wall_ratio: float = 0.08  # … that has to cost this much of the run
     shared_twice_wall_ratio: float = 0.4  # two queries on one table are everyday; only where it is much of the run is it worth a word
     shared_min_ms: int = 2_000
-    sampled_min_wall_ratio: float = 0.15  # every sort looks for its ranges first; only where that is much of the run is it worth a word
+    sampled_min_ms: int = 1_000
+    sampled_min_wall_ratio: float = 0.1  # every sort looks for its ranges first; only where that is much of the run is it worth a word
     shared_removable_ratio: float = 0.85  # reading rows back from a cache costs about an eighth of computing them
     repeat_like_ratio: float = 1.6  # RDD jobs on the same source whose task times differ by less do the same work
     result_min_bytes: int = 16 << 20  # serialised, compressed task results sent to the driver in one stage
@@ -174,6 +176,10 @@ class ExecutorLimits:
 
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 3_000  # a few short queries are planned for that long, and about half of it comes back at best
+    driver_pause_ms: int = 500  # a warm driver plans an everyday query in less; longer pauses once it is warm are the program's …
+    driver_pause_startup_ratio: float = 0.12  # … on a slow or busy machine from so much of the start-up on …
+    driver_pauses_min_ms: int = 1_500  # … and are named where they add up to this …
+    driver_pauses_min_ratio: float = 0.1  # … and to so much of the run
     stream_gap_min_ms: int = 1_000  # shorter pauses of a stream are its log and commit, tenths of a second a batch
     driver_cold_startup_ratio: float = 0.3  # … on a slow or busy machine for longer: it took so much of the start-up
     driver_cold_max_ms: int = 10_000

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from spark_copilot.rules_engine.facts import KILLED, MISSING, SUCCESS, AppRun, IntColumn, union
 from spark_copilot.rules_engine.findings import DriverGap, Evidence, Observation, RemoveShare, Resize, Severity, Where
@@ -36,9 +37,13 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     loading = max(limits.driver_cold_ms, int(limits.driver_cold_startup_ratio * startup))
     cold = min(loading + _cold_planning_ms(run), limits.driver_cold_max_ms)
     early = gaps[gaps[:, 0] < run.first_job_ms + max(limits.driver_cold_window_ms, startup)]
-    loaded = max(min(int((early[:, 1] - early[:, 0]).sum()), cold), min(_first_query_ms(run, gaps), max(limits.driver_cold_ms, startup)))
+    first_query = gaps[_first_query(run, gaps)]
+    loaded = max(
+        min(int((early[:, 1] - early[:, 0]).sum()), cold),
+        min(int((first_query[:, 1] - first_query[:, 0]).sum()), max(limits.driver_cold_ms, startup)),
+    )
     total -= loaded
-    if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms):
+    if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms) and not _pauses_when_warm(run, gaps, limits):
         return
     longest = int((gaps[:, 1] - gaps[:, 0]).argmax())
     begin, end = int(gaps[longest, 0]), int(gaps[longest, 1])
@@ -97,14 +102,20 @@ def _cold_planning_ms(run: AppRun) -> int:
     return max(int(planned[0] - np.median(planned[1:])), 0) if len(planned) > 1 else 0
 
 
-def _first_query_ms(run: AppRun, gaps: IntColumn) -> int:
-    """The pause before the first query's first job where other jobs came before it: Spark SQL was loaded in it, as it else is before the first job."""
+def _pauses_when_warm(run: AppRun, gaps: IntColumn, limits: ExecutorLimits) -> bool:
+    """Whether pauses too long for the planning of an everyday query go on after all of Spark is loaded."""
+    startup = run.first_job_ms - run.started_ms
+    late = gaps[(gaps[:, 0] >= run.first_job_ms + max(limits.driver_cold_window_ms, startup)) & ~_first_query(run, gaps)]
+    lasted = late[:, 1] - late[:, 0]
+    long = lasted[lasted >= max(limits.driver_pause_ms, limits.driver_pause_startup_ratio * startup)]
+    return int(long.sum()) >= max(limits.driver_pauses_min_ms, limits.driver_pauses_min_ratio * run.wall_ms)
+
+
+def _first_query(run: AppRun, gaps: IntColumn) -> npt.NDArray[np.bool_]:
+    """Which pause lies before the first query's first job where other jobs came before it: Spark SQL was loaded in it, as it else is before the first job."""
     begun = [int(run.jobs.submitted_ms[row]) for row in range(len(run.jobs)) if int(run.jobs.sql_row[row]) >= 0]
     first = min(begun, default=MISSING)
-    if first == MISSING or first <= run.first_job_ms:
-        return 0
-    around = gaps[(gaps[:, 0] < first) & (gaps[:, 1] >= first)]
-    return int((around[:, 1] - around[:, 0]).sum())
+    return np.asarray((gaps[:, 0] < first) & (gaps[:, 1] >= first) & (first > run.first_job_ms))
 
 
 @rule("idle-executors", family="executors", limits=ExecutorLimits, title="Executors stand idle for most of the time they are held")

@@ -256,14 +256,16 @@ def single_partition_window(run: AppRun, limits: PartitionLimits) -> Iterator[Ob
         if not stage.n or stage.span_ms < max(limits.min_lost_ms, limits.min_wall_ratio * run.wall_ms):
             continue
         where = stage.where.model_copy(update={"sql_id": run.sql[sql_row].sql_id, "node_id": node_id})
+        rows = int(stage.read_records.sum())
         yield Observation(
             code="single-partition-window",
             where=where,
             evidence=(
-                Evidence(metric="rows through one task", value=float(stage.read_records.sum()), limit=limits.window_min_rows, unit="count"),
+                Evidence(metric="rows through one task", value=rows, limit=limits.window_min_rows, unit="count"),
                 Evidence(metric="its time", value=stage.span_ms, limit=None, unit="ms"),
             ),
             remedy=RemoveShare(stages=(stage.ref,), of="compute", ratio=round(limits.window_removable_ratio * (1 - 1 / run.slots_max), 3)),
+            severity_floor=Severity.LOW if rows >= limits.window_plain_rows else None,
             changes=code(
                 "window",
                 "give the window a PARTITION BY, or compute per group and combine",

@@ -1,7 +1,11 @@
 """Operators of the plan that cost: Python rows, repeated work, large answers."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
 
 from spark_copilot.rules_engine.facts import MISSING, AppRun, PlanNode, SqlExecution
 from spark_copilot.rules_engine.findings import DriverGap, Evidence, Observation, RemoveShare, Severity
@@ -179,31 +183,19 @@ def large_driver_result(run: AppRun, limits: PlanLimits) -> Iterator[Observation
     What to do: aggregate or limit before collecting; write the rows with Spark and read them where they are needed; use Arrow for toPandas.
     Blind spot: what the driver program does with the rows afterwards is not in the log; the pause after the job stands for it.
     """
-    for row in range(len(run.stages)):
-        rows = run.task_rows(row)
-        if not len(rows) or run.tasks.result_bytes is None:
-            continue
-        total = int(run.tasks.result_bytes[rows].sum())
-        if total < limits.result_min_bytes:
-            continue
-        end = int(run.tasks.finish_ms[rows].max())
-        later = run.tasks.launch_ms[run.tasks.launch_ms > end]
-        pause = max((int(later.min()) if len(later) else run.ended_ms) - end, 0)
-        sql_row = int(run.stages.sql_row[row])
-        own = run.sql[sql_row].completed_ms - end if sql_row >= 0 and run.sql[sql_row].completed_ms != MISSING else 0
-        pause = min(max(pause, 0), int(limits.result_ms_per_mib * total / (1 << 20)))
-        fetch = int(run.tasks.overhead_ms[rows].sum())
-        cheap = (pause + fetch / run.slots_max) < limits.min_wall_ratio * run.wall_ms
+    for result in _results(run, limits):
+        cheap = (result.pause_ms + result.fetch_ms / run.slots_max) < limits.min_wall_ratio * run.wall_ms
+        total, pause = result.bytes, result.pause_ms
         if cheap and total < limits.result_heavy_bytes:
             continue
-        stage = profile(run).stage(row)
         yield Observation(
             code="large-driver-result",
-            where=stage.where,
+            where=profile(run).stage(result.row).where,
             evidence=(
                 Evidence(metric="result sent to the driver", value=total, limit=limits.result_min_bytes, unit="bytes"),
+                *((Evidence(metric="jobs that sent it", value=result.jobs, limit=None, unit="count"),) if result.jobs > 1 else ()),
                 Evidence(metric="pause after it", value=pause, limit=None, unit="ms"),
-                Evidence(metric="of it inside the query", value=max(own, 0), limit=None, unit="ms"),
+                Evidence(metric="of it inside the query", value=result.own_ms, limit=None, unit="ms"),
             ),
             remedy=None if cheap else DriverGap(ms=limits.result_removable_ratio * pause),
             severity_floor=Severity.LOW if total >= limits.result_heavy_bytes else None,
@@ -222,3 +214,41 @@ def large_driver_result(run: AppRun, limits: PlanLimits) -> Iterator[Observation
                 "undo where types do not convert",
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What the tasks of a stage sent to the driver: when none ran after it, how much of that lies in its own query, what fetching it took."""
+
+    row: int
+    bytes: int
+    pause_ms: int
+    own_ms: int
+    fetch_ms: int
+    jobs: int = 1
+
+
+def _results(run: AppRun, limits: PlanLimits) -> Iterator[_Result]:
+    """Stages with a large result; where none is, places of the program whose results are very large together, as toLocalIterator fetches a part in each job."""
+    sent = run.tasks.result_bytes
+    if sent is None:
+        return
+    launches = np.sort(run.tasks.launch_ms)
+    places: dict[str, list[_Result]] = defaultdict(list)
+    for row in range(len(run.stages)):
+        rows = run.task_rows(row)
+        if not len(rows):
+            continue
+        total, end, sql_row = int(sent[rows].sum()), int(run.tasks.finish_ms[rows].max()), int(run.stages.sql_row[row])
+        after = int(np.searchsorted(launches, end, side="right"))
+        pause = max((int(launches[after]) if after < len(launches) else run.ended_ms) - end, 0)
+        own = run.sql[sql_row].completed_ms - end if sql_row >= 0 and run.sql[sql_row].completed_ms != MISSING else 0
+        pause = min(pause, int(limits.result_ms_per_mib * total / (1 << 20)))
+        places[run.stages.name[row]].append(_Result(row, total, pause, max(own, 0), int(run.tasks.overhead_ms[rows].sum())))
+    for found in places.values():
+        together = sum(r.bytes for r in found)
+        if together >= limits.result_heavy_bytes and len(found) > 1 and 2 * max(r.bytes for r in found) < together:
+            most = max(found, key=lambda r: r.bytes)
+            yield _Result(most.row, together, sum(r.pause_ms for r in found), 0, sum(r.fetch_ms for r in found), len(found))
+        else:
+            yield from (r for r in found if r.bytes >= limits.result_min_bytes)

@@ -59,6 +59,9 @@ def _rdds_read(run: AppRun, plan: PlanNode, stages: list[Stage]) -> str:
 
 
 _RUN_ID = re.compile(r"\brunId = [0-9a-f-]{36}\b(?:\s+batch = \d+)?")
+_MOST_IN_BATCHES = 1_000
+"""Queries of micro-batches that are compared: a stream goes on for days, and its batches are alike."""
+
 _BATCH = re.compile(r"\s+batch = \d+")
 
 _CACHE = code(
@@ -119,7 +122,7 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
             occurrences=len(alike) - 1,
             also=tuple(dict.fromkeys(int(run.stages.stage_id[s.row]) for s in repeats)),
         )
-    yield from _shared(run, limits, told)
+    yield from _shared(run, limits, told, stages_of)
     yield from _sampled(run, limits, stages_of)
     for stages in _rdd_repeats(run, limits):
         spent = sum(s.span_ms for s in stages[1:])
@@ -145,7 +148,7 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
         )
 
 
-def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observation]:
+def _shared(run: AppRun, limits: PlanLimits, told: set[int], stages_of: Mapping[int, list[Stage]]) -> Iterator[Observation]:
     """Different queries that begin with the same costly work, each from the beginning; those that were said to repeat a whole query are left out."""
     groups: dict[str, list[tuple[int, float, bool]]] = defaultdict(
         list
@@ -154,12 +157,16 @@ def _shared(run: AppRun, limits: PlanLimits, told: set[int]) -> Iterator[Observa
     heavy_of: dict[int, list[Stage]] = defaultdict(list)
     for stage in profile(run).stages:
         heavy_of[int(run.stages.sql_row[stage.row])].append(stage)
+    in_batches = 0
     for position, execution in enumerate(run.sql):
+        # What a micro-batch's function asks is of the batch's rows: shared within the batch, counted over all of them, of which each weighs little.
+        batch = _batch(execution)
+        if batch and position in stages_of and in_batches < _MOST_IN_BATCHES:
+            heavy_of.setdefault(position, stages_of[position])
+            in_batches += 1
         # A run may have thousands of queries; those that weigh nothing bring nothing back.
         if position not in heavy_of or execution.first_plan is None or position in told:
             continue
-        # What a micro-batch's function asks is of the batch's rows: shared within the batch, counted over all of them.
-        batch = _batch(execution)
         own = chains(execution.first_plan, batch)
         heaviest = max(own, key=lambda chain: chain.weight + sum(step.weight for step in chain.steps), default=None)
         if heaviest is not None:
@@ -211,7 +218,7 @@ def _sampled(run: AppRun, limits: PlanLimits, stages_of: Mapping[int, list[Stage
             sample = samples.get(work)
             if sample is None or run.stages.job_row[sample.row] == run.stages.job_row[whole.row]:
                 continue
-            least = max(limits.sampled_min_wall_ratio * run.wall_ms, limits.shared_min_ms)
+            least = max(limits.sampled_min_wall_ratio * run.wall_ms, limits.sampled_min_ms)
             if min(sample.span_ms, whole.span_ms) < least:
                 continue
             yield Observation(
