@@ -66,6 +66,7 @@ def data_skew(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
                 Evidence(metric="rows of the stage", value=float(rows.sum()), limit=None, unit="count"),
             ),
             remedy=Repartition(stages=(stage.ref,), partitions=int(wanted)),
+            severity_floor=Severity.LOW if _is_lopsided(run, stage, limits) else None,
             changes=_spread(run, stage),
             cause=_key_words(stage),
         )
@@ -76,15 +77,9 @@ def _lopsided(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
     """Stages that did not wait for their hot partition only because all the rest took as long on the few slots there were."""
     waited = {stage.ref for stage in _tailed(run, limits, limits.min_tasks_by_data)}
     for stage in profile(run).stages:
-        if stage.n < limits.min_tasks or stage.ref in waited or not _by_data(stage, limits):
+        if stage.n < limits.min_tasks or stage.ref in waited or not _by_data(stage, limits) or not _is_lopsided(run, stage, limits):
             continue
         slowest = float(stage.ms[stage.slowest])
-        if stage.data_ratio() < limits.lopsided_ratio or stage.tail_ratio < max(limits.lopsided_ratio, limits.tail_ratio):
-            continue
-        if slowest < limits.lopsided_share * stage.total_ms or stage.tail_ms < max(
-            limits.min_tail_ms, limits.lopsided_wall_ratio * run.wall_ms
-        ):
-            continue
         yield Observation(
             code="data-skew",
             where=stage.where,
@@ -104,6 +99,14 @@ def _lopsided(run: AppRun, limits: SkewLimits) -> Iterator[Observation]:
             changes=_spread(run, stage),
             cause=f"on {run.slots_max} slots the rest takes as long, so nothing is lost yet; more slots would not make the stage faster",
         )
+
+
+def _is_lopsided(run: AppRun, stage: Stage, limits: SkewLimits) -> bool:
+    """Whether one partition holds so much of the stage's data and time that more slots would only wait for it."""
+    if stage.data_ratio() < limits.lopsided_ratio or stage.tail_ratio < max(limits.lopsided_ratio, limits.tail_ratio):
+        return False
+    large = float(stage.ms[stage.slowest]) >= limits.lopsided_share * stage.total_ms
+    return large and stage.tail_ms >= max(limits.min_tail_ms, limits.lopsided_wall_ratio * run.wall_ms)
 
 
 def _key_words(stage: Stage) -> str | None:
