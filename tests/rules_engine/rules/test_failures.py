@@ -80,6 +80,27 @@ def test_start_up_is_not_driver_bound() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pause", "startup", "found"),
+    [
+        pytest.param(700, 4_000, True, id="the program pauses for as long each time"),
+        pytest.param(350, 4_000, False, id="a warm driver plans in less"),
+        pytest.param(700, 12_000, False, id="everything is slow on this machine"),
+    ],
+)
+def test_pauses_that_go_on_when_the_driver_is_warm(pause: int, startup: int, found: bool) -> None:
+    first = StageSpec(ms=[2_700] * 4)
+    run = run_of(first, *(StageSpec(ms=[500] * 2, gap_ms=pause) for _ in range(3)), startup_ms=startup)
+    assert (codes("driver-bound", run) == ["driver-bound"]) is found
+
+
+@pytest.mark.parametrize(("queries", "found"), [(True, False), (False, True)], ids=["Spark SQL is loaded", "something else"])
+def test_the_pause_before_the_first_query_is_sparks(queries: bool, found: bool) -> None:
+    rdd, query = StageSpec(ms=[9_000] * 4), StageSpec(ms=[3_000] * 4, gap_ms=3_900, sql_row=0 if queries else MISSING)
+    run = run_of(rdd, query, sql=[execution(node("Range"), {})], startup_ms=4_000)
+    assert (codes("driver-bound", run) == ["driver-bound"]) is found
+
+
+@pytest.mark.parametrize(
     ("executors", "found"), [(4, True), (None, False)], ids=["four executors, one at work", "local mode gives nothing back"]
 )
 def test_idle_executors(executors: int | None, found: bool) -> None:

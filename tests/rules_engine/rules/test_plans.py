@@ -97,6 +97,22 @@ def test_large_driver_result(mib: int, tail: int, found: bool) -> None:
     assert (codes("large-driver-result", run) == ["large-driver-result"]) is found
 
 
+@pytest.mark.parametrize(
+    ("parts", "names", "found"),
+    [
+        pytest.param(8, 1, True, id="a part in each of eight jobs at one place"),
+        pytest.param(4, 1, False, id="not much together"),
+        pytest.param(8, 8, False, id="eight places"),
+    ],
+)
+def test_results_that_are_large_together(parts: int, names: int, found: bool) -> None:
+    jobs = [
+        StageSpec(ms=[400], columns={"result_bytes": 15 << 20}, gap_ms=300, name=f"toLocalIterator at job.py:{n % names}")
+        for n in range(parts)
+    ]
+    assert (codes("large-driver-result", run_of(*jobs)) == ["large-driver-result"]) is found
+
+
 COSTLY = "Filter (aggregate(sequence(1, 400), 0.0, lambda(acc, x)) > 0.0)"
 
 
