@@ -10,6 +10,7 @@ from spark_copilot.workloads.laboratory import second_jobs as second
 from spark_copilot.workloads.laboratory import third_jobs as third
 from spark_copilot.workloads.laboratory.cluster_jobs import CLUSTER
 from spark_copilot.workloads.laboratory.delta_jobs import DELTA
+from spark_copilot.workloads.laboratory.eighth_catalog import EIGHTH
 from spark_copilot.workloads.laboratory.scenario import Scenario
 from spark_copilot.workloads.laboratory.settings import COME_AND_GO, DELTA_OWN, NO_AQE, STREAM, TIGHT
 from spark_copilot.workloads.laboratory.seventh_catalog import SEVENTH
@@ -424,4 +425,4 @@ OLDER = (
 )
 """What also runs on Spark 3.5 (`make lab-older`), its logs named with "@3.5"."""
 
-SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *SIXTH, *SEVENTH)}
+SCENARIOS = {scenario.name: scenario for scenario in (*_ALL, *_FOURTH, *_FIFTH, *SIXTH, *SEVENTH, *EIGHTH)}
