@@ -88,7 +88,10 @@ def _said(table: Mapping[str, tuple[str, ...]], seen: Observation) -> tuple[str,
 
 def _unexplained(observed: Sequence[Observation]) -> list[Observation]:
     kept = []
+    changed = {c.key for seen in observed if seen.where.setting is None for c in seen.changes if c.kind == "conf"}
     for seen in observed:
+        if seen.where.setting in changed:
+            continue  # what it costs is said by the finding that changes it
         stages, names = _stages(seen), {seen.code, f"{seen.code}: {seen.cause}"}
         better = any(
             (not names.isdisjoint(_said(EXPLAINS, other)) and stages & _stages(other)) or not names.isdisjoint(_said(EXPLAINS_RUN, other))

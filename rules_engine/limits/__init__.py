@@ -77,6 +77,7 @@ class PartitionLimits:
     prune_removable_ratio: float = 0.7  # opening and planning what is still read stays
     window_removable_ratio: float = 0.35  # of what even tasks would save: sorting by a key and an order is dearer than by the order alone
     filter_keeps_ratio: float = 0.5  # a filter that keeps more would not have pruned much
+    text_row_bytes: int = 1_024  # rows of text are seldom longer
     min_partitions_read: int = 4
     window_min_rows: int = 10_000
     window_plain_rows: int = 1_000_000  # from here on it is named even where it costs little yet: no more cores will ever help it
@@ -176,6 +177,8 @@ class ExecutorLimits:
 
     driver_min_ratio: float = 0.05
     driver_min_ms: int = 3_000  # a few short queries are planned for that long, and about half of it comes back at best
+    driver_short_ms: int = 250  # between two jobs Spark itself plans and commits for so long …
+    driver_short_min_ratio: float = 0.25  # … which is worth a word only where it is so much of the run
     driver_pause_ms: int = 500  # a warm driver plans an everyday query in less; longer pauses once it is warm are the program's …
     driver_pause_startup_ratio: float = 0.12  # … on a slow or busy machine from so much of the start-up on …
     driver_pauses_min_ms: int = 1_500  # … and are named where they add up to this …

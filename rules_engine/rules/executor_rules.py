@@ -43,9 +43,13 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
         min(int((first_query[:, 1] - first_query[:, 0]).sum()), max(limits.driver_cold_ms, startup)),
     )
     total -= loaded
-    if total < max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms) and not _pauses_when_warm(run, gaps, limits):
+    least = max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms)
+    lasted = gaps[:, 1] - gaps[:, 0]
+    short = int(lasted[lasted < limits.driver_short_ms].sum())
+    plain = total >= least and (total - short >= least or total >= limits.driver_short_min_ratio * run.wall_ms)
+    if not plain and not _pauses_when_warm(run, gaps, limits):
         return
-    longest = int((gaps[:, 1] - gaps[:, 0]).argmax())
+    longest = int(lasted.argmax())
     begin, end = int(gaps[longest, 0]), int(gaps[longest, 1])
     before = np.flatnonzero((run.stages.completed_ms >= 0) & (run.stages.completed_ms <= begin + 50))
     place = Where()
@@ -61,7 +65,7 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
             Evidence(
                 metric="time without a task, less loading",
                 value=total,
-                limit=max(limits.driver_min_ratio * run.wall_ms, limits.driver_min_ms),
+                limit=least,
                 unit="ms",
             ),
             Evidence(metric="loading of Spark's planner at the start", value=loaded, limit=None, unit="ms"),

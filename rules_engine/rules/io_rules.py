@@ -210,8 +210,12 @@ def _appended(run: AppRun, limits: PartitionLimits) -> Iterator[Observation]:
 
 _TIME_TYPES = ("date", "timestamp", "timestamp_ntz")
 
-_CALENDAR = re.compile(r"(^|_)(day|date|dt|ds|year|month|week|hour|yyyy\w*)($|_)|(day|date|year|month|hour)$", re.IGNORECASE)
-"""Names of partition columns that cut a table by time."""
+_CALENDAR = re.compile(
+    r"(^|_)(day|date|dt|ds|year|month|week|hour|yyyy\w*)($|_)|(day|date|year|month|hour)$|^(loaded|ingest\w*|created|arriv\w*|received|snapshot\w*)(_|$)",
+    re.IGNORECASE,
+)
+_DATED = re.compile(r"([A-Za-z_][\w$]*)#\d+L? (?:>=?|<=?|=) (\d{4}-\d{2}-\d{2})")
+"""Names of partition columns that cut a table by time, and comparisons of a column with a date."""
 
 
 @rule(
@@ -239,7 +243,8 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
         if condition is None:
             continue
         kept = metric(scan.execution, condition.plan, "number of output rows")
-        if kept is None or kept / scan.rows > limits.filter_keeps_ratio:
+        share = None if kept is None else _kept_ratio(scan, kept, limits)
+        if share is None or share > limits.filter_keeps_ratio:
             continue
         stages = [s for row in profile(run).stages_of(scan.node.plan) if (s := profile(run).stage(row)).n]
         spent = sum(s.total_ms for s in stages)
@@ -254,11 +259,11 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
             ),
             evidence=(
                 Evidence(metric="partitions read", value=scan.partitions_read or 0, limit=limits.min_partitions_read, unit="count"),
-                Evidence(metric="rows kept", value=100.0 * kept / scan.rows, limit=100 * limits.filter_keeps_ratio, unit="percent"),
+                Evidence(metric="rows kept", value=100.0 * share, limit=100 * limits.filter_keeps_ratio, unit="percent"),
                 Evidence(metric="rows read", value=scan.rows, limit=None, unit="count"),
             ),
             remedy=RemoveShare(
-                stages=tuple(s.ref for s in stages), of="compute", ratio=round(limits.prune_removable_ratio * (1 - kept / scan.rows), 3)
+                stages=tuple(s.ref for s in stages), of="compute", ratio=round(limits.prune_removable_ratio * (1 - share), 3)
             ),
             changes=_pruning(run, beside, column) if beside else _filter_on(column),
         )
@@ -273,6 +278,13 @@ _JOIN_KEYS = re.compile(r"\w+Join \[([^\]]*)\], \[([^\]]*)\]")
 _COLUMN = re.compile(r"([A-Za-z_][\w$]*)#\d+")
 _SELECTIVE = re.compile(r"[<>=]|\b(?:IN|INSET|LIKE|RLIKE)\b|StartsWith|EndsWith|Contains")
 _NOT_NULL = re.compile(r"isnotnull\([^()]*\)")
+
+
+def _kept_ratio(scan: Scan, kept: int, limits: PartitionLimits) -> float:
+    """Rows kept / rows read. A text format that filters while it parses counts only what it keeps: there the bytes read for each row tell, at most."""
+    if scan.format in ("csv", "json") and kept == scan.rows and scan.bytes:
+        return min(limits.text_row_bytes * kept / scan.bytes, 1.0)
+    return kept / max(scan.rows or 0, 1)
 
 
 def _filter_on(column: str) -> tuple[Change, ...]:
@@ -327,4 +339,5 @@ def _should_prune(scan: Scan, condition: str) -> bool:
     if mentioned & set(scan.partition_columns):
         return True
     by_time = not scan.partition_columns or any(_CALENDAR.search(c) for c in scan.partition_columns)
-    return by_time and any(scan.read_schema.get(c) in _TIME_TYPES for c in mentioned)
+    dated = {name for name, _ in _DATED.findall(condition)}  # text that is compared with a date
+    return by_time and any(scan.read_schema.get(c) in _TIME_TYPES or c in dated for c in mentioned)

@@ -7,7 +7,7 @@ import pytest
 
 from spark_copilot.agents.fold import fold
 from spark_copilot.rules_engine.facts import FAILED, KILLED, SUCCESS, AppRun, RddInfo
-from spark_copilot.rules_engine.findings import Observation, SkipStages, Where
+from spark_copilot.rules_engine.findings import Change, Observation, SkipStages, Where
 from spark_copilot.rules_engine.limits import Limits
 from spark_copilot.rules_engine.rules.deaths import memory_cause
 from spark_copilot.rules_engine.rules.executor_rules import COMMITS
@@ -201,3 +201,11 @@ def test_copies_elsewhere_tell_a_slow_machine(copy_ms: int, index: tuple[int, ..
 def test_the_first_task_of_a_run_warms_up(first_ms: int, found: bool) -> None:
     run = run_of(StageSpec(ms=[first_ms]), StageSpec(ms=[1_000] * 8), cores=3)
     assert bool(seen("too-few-partitions", run)) is found
+
+
+@pytest.mark.parametrize(("key", "left"), [("spark.memory.fraction", ["spill"]), ("spark.task.maxFailures", ["SG515", "spill"])])
+def test_a_setting_that_a_finding_changes_is_not_told_again(key: str, left: list[str]) -> None:
+    change = Change(kind="conf", key="spark.memory.fraction", to="0.6", text="more room", stop_condition="never")
+    costs = Observation(code="spill", where=Where(stage_id=1), evidence=(), changes=(change,))
+    setting = Observation(code="SG515", where=Where(setting=key), evidence=())
+    assert [seen.code for seen in fold([setting, costs])] == left

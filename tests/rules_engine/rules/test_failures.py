@@ -93,6 +93,12 @@ def test_pauses_that_go_on_when_the_driver_is_warm(pause: int, startup: int, fou
     assert (codes("driver-bound", run) == ["driver-bound"]) is found
 
 
+@pytest.mark.parametrize(("work", "found"), [(1_400, False), (100, True)], ids=["between long jobs", "between tiny jobs"])
+def test_many_short_pauses_matter_where_the_jobs_are_tiny(work: int, found: bool) -> None:
+    run = run_of(StageSpec(ms=[2_000] * 2), *(StageSpec(ms=[work] * 2, gap_ms=150) for _ in range(60)), startup_ms=4_000)
+    assert (codes("driver-bound", run) == ["driver-bound"]) is found
+
+
 @pytest.mark.parametrize(("queries", "found"), [(True, False), (False, True)], ids=["Spark SQL is loaded", "something else"])
 def test_the_pause_before_the_first_query_is_sparks(queries: bool, found: bool) -> None:
     rdd, query = StageSpec(ms=[9_000] * 4), StageSpec(ms=[3_000] * 4, gap_ms=3_900, sql_row=0 if queries else MISSING)

@@ -50,6 +50,27 @@ def test_missing_partition_filter(plan: Any, kept: int, found: bool) -> None:
     assert (codes("missing-partition-filter", run) == ["missing-partition-filter"]) is found
 
 
+@pytest.mark.parametrize(
+    ("size", "by", "condition", "found"),
+    [
+        pytest.param(370 << 20, "loaded", "(sent#1 >= 2024-03-09 18:00:00)", True, id="7 KB are read for each row kept"),
+        pytest.param(5 << 20, "loaded", "(sent#1 >= 2024-03-09 18:00:00)", False, id="as many rows are kept as there can be"),
+        pytest.param(370 << 20, "country", "(sent#1 >= 2024-03-09 18:00:00)", False, id="cut by something else"),
+        pytest.param(370 << 20, "loaded", "(sent#1 >= k77)", False, id="compared with no date"),
+    ],
+)
+def test_text_that_is_filtered_while_it_is_parsed(size: int, by: str, condition: str, found: bool) -> None:
+    schema = "struct<id:bigint,sent:string>"
+    metrics = {"number of files read": 1, "size of files read": 2, "number of output rows": 3, "number of partitions read": 4}
+    text = f"FileScan csv [id#0L,sent#1,{by}#3] Format: CSV, PartitionFilters: [], PushedFilters: [], ReadSchema: {schema}"
+    table = node(
+        "Scan csv ", text=text, metrics=metrics, metadata={"Location": "InMemoryFileIndex(1 paths)[file:/t]", "ReadSchema": schema}
+    )
+    plan = node("Filter", table, text=f"Filter {condition}", metrics={"number of output rows": 5})
+    run = planned(plan, {1: 20, 2: size, 3: 50_000, 4: 20, 5: 50_000})
+    assert (codes("missing-partition-filter", run) == ["missing-partition-filter"]) is found
+
+
 PRUNING = "spark.sql.optimizer.dynamicPartitionPruning.enabled"
 
 
