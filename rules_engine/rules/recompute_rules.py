@@ -20,13 +20,16 @@ SHARED = "several actions on one DataFrame that is not cached"
 
 _CONSTANT = re.compile(r"'[^']*'|(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?\b")
 _WRITES = re.compile(r"Execute (?:InsertInto|Save|Create)|AppendData|OverwriteByExpression|OverwritePartitionsDynamic")
+_CHOOSE = ("Filter", "Scan", "FileScan", "BatchScan", "Photon", "GlobalLimit", "LocalLimit", "CollectLimit", "TakeOrdered", "Sample")
+"""Operators whose constants say which rows are wanted. Another constant elsewhere makes another value of each row, and the work is only partly the same."""
 _MADE_HERE = ("Range", "LocalTableScan")
 """Leaves whose constants are the data itself."""
 
 
-def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
-    """A plan without ids: its text with constants taken out, and the constants in order."""
-    parts, constants = [], []
+def _shape(plan: PlanNode) -> tuple[str, tuple[tuple[str, bool], ...]]:
+    """A plan without ids: its text with constants taken out, and the constants in order, each with whether it chooses rows."""
+    parts: list[str] = []
+    constants: list[tuple[str, bool]] = []
     writes = False
     for node in walk(plan):
         if node.name in ("AdaptiveSparkPlan", "ResultQueryStage") or node.name.startswith("WholeStageCodegen"):
@@ -46,9 +49,16 @@ def _shape(plan: PlanNode) -> tuple[str, tuple[str, ...]]:
             continue
         if location := node.metadata.get("Location"):
             parts.append(location)
-        constants += _CONSTANT.findall(text)
+        chooses = node.name.startswith(_CHOOSE)
+        constants += [(constant, chooses) for constant in _CONSTANT.findall(text)]
         parts.append(f"{node.name}|{_CONSTANT.sub('?', text)}|{len(node.children)}")
     return "\n".join(parts), tuple(constants)
+
+
+def _same_but_for_one(constants: tuple[tuple[str, bool], ...], others: tuple[tuple[str, bool], ...]) -> bool:
+    """Whether all constants are the same, or all but one that chooses rows, wherever else that stands."""
+    differ = [(a, b, chooses) for (a, chooses), (b, _) in zip(constants, others, strict=True) if a != b]
+    return not differ or (len({(a, b) for a, b, _ in differ}) == 1 and any(chooses for *_, chooses in differ))
 
 
 def _rdds_read(run: AppRun, plan: PlanNode, stages: list[Stage]) -> str:
@@ -84,7 +94,7 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     for row, sql_row in enumerate(run.stages.sql_row.tolist()):
         if sql_row >= 0 and (stage := profile(run).stage(row)).n:
             stages_of[sql_row].append(stage)
-    groups: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
+    groups: dict[str, list[tuple[tuple[tuple[str, bool], ...], int]]] = defaultdict(list)
     for position, execution in enumerate(run.sql):
         if (
             execution.first_plan is None
@@ -100,7 +110,7 @@ def recomputed_data(run: AppRun, limits: PlanLimits) -> Iterator[Observation]:
     for same in groups.values():
         first = same[0][0]
         # One constant may stand in a filter and again where the filter was pushed to.
-        alike = [p for constants, p in same if len({(a, b) for a, b in zip(constants, first, strict=True) if a != b}) <= 1]
+        alike = [p for constants, p in same if _same_but_for_one(constants, first)]
         repeats = [s for position in alike[1:] for s in stages_of[position]]
         if len(alike) < 2 or not repeats:
             continue

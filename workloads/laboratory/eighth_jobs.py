@@ -248,7 +248,7 @@ def prices_as_they_come(spark: Any, data: Path) -> None:
     """A stream that prices each offer at length and gets more of them than it can price."""
     offers = spark.readStream.format("rate").option("rowsPerSecond", 3_500).load().selectExpr("value as id", "timestamp")
     query = (
-        offers.selectExpr("timestamp", HEAVY.format(n=1_800) + " as price")
+        offers.selectExpr("timestamp", HEAVY.format(n=4_500) + " as price")
         .writeStream.format("noop")
         .option("checkpointLocation", str(data / "checkpoint"))
         .trigger(processingTime="2 seconds")
