@@ -6,6 +6,7 @@ into a `MissingFact`. Times are UTC epoch milliseconds, durations milliseconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -62,7 +63,7 @@ class _Table:
         return replace(self, **changed)  # type: ignore[type-var]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class TaskTable(_Table):
     """Ended task attempts in the order of their end events: successful, failed, killed and speculative ones alike.
 
@@ -117,32 +118,32 @@ class TaskTable(_Table):
     def __len__(self) -> int:
         return len(self.task_id)
 
-    @property
+    @cached_property
     def duration_ms(self) -> IntColumn:
         """Launch to finish, never negative: the time the task held its slot."""
         held: IntColumn = np.maximum(self.finish_ms - self.launch_ms, 0)
         return held
 
-    @property
+    @cached_property
     def read_bytes(self) -> IntColumn:
         """What the task took in: input plus shuffle read."""
         shuffled: IntColumn = self.require("shuffle_read_local_bytes") + self.require("shuffle_read_remote_bytes")
         taken: IntColumn = self.require("input_bytes") + shuffled
         return taken
 
-    @property
+    @cached_property
     def read_records(self) -> IntColumn:
         """Rows the task took in: input plus shuffle read."""
         taken: IntColumn = self.require("input_records") + self.require("shuffle_read_records")
         return taken
 
-    @property
+    @cached_property
     def written_bytes(self) -> IntColumn:
         """What the task put out: output plus shuffle write."""
         given: IntColumn = self.require("output_bytes") + self.require("shuffle_write_bytes")
         return given
 
-    @property
+    @cached_property
     def overhead_ms(self) -> IntColumn:
         """Slot time outside the executor's run time: scheduling, deserialisation, result serialisation and fetch; never negative."""
         outside: IntColumn = np.maximum(self.duration_ms - self.require("run_ms"), 0)

@@ -233,7 +233,7 @@ def _results(run: AppRun, limits: PlanLimits) -> Iterator[_Result]:
     sent = run.tasks.result_bytes
     if sent is None:
         return
-    launches = np.sort(run.tasks.launch_ms)
+    launches, overhead = np.sort(run.tasks.launch_ms), run.tasks.overhead_ms
     places: dict[str, list[_Result]] = defaultdict(list)
     for row in range(len(run.stages)):
         rows = run.task_rows(row)
@@ -244,7 +244,7 @@ def _results(run: AppRun, limits: PlanLimits) -> Iterator[_Result]:
         pause = max((int(launches[after]) if after < len(launches) else run.ended_ms) - end, 0)
         own = run.sql[sql_row].completed_ms - end if sql_row >= 0 and run.sql[sql_row].completed_ms != MISSING else 0
         pause = min(pause, int(limits.result_ms_per_mib * total / (1 << 20)))
-        places[run.stages.name[row]].append(_Result(row, total, pause, max(own, 0), int(run.tasks.overhead_ms[rows].sum())))
+        places[run.stages.name[row]].append(_Result(row, total, pause, max(own, 0), int(overhead[rows].sum())))
     for found in places.values():
         together = sum(r.bytes for r in found)
         if together >= limits.result_heavy_bytes and len(found) > 1 and 2 * max(r.bytes for r in found) < together:

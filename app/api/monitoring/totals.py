@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cached_property
 
 import numpy as np
@@ -88,7 +89,7 @@ class Totals:
     @cached_property
     def stage_sums(self) -> dict[str, IntColumn]:
         """Every metric's sum a stage attempt, push metrics too."""
-        names = [f for f in type(self.run.tasks).__slots__ if f.endswith(("_ms", "_ns", "_bytes", "_records", "_blocks"))]
+        names = [f.name for f in fields(self.run.tasks) if f.name.endswith(("_ms", "_ns", "_bytes", "_records", "_blocks"))]
         sums = {name: self.by_stage(name) for name in names}
         sums.update(
             {name: self._sum(self.push(name) * self.in_stage, self.run.tasks.stage_row, len(self.run.stages)) for name in PUSH_READ}
