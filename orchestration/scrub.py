@@ -55,6 +55,8 @@ _PUSHED = re.compile(
     r"|IsNotNull|IsNull|Not)\()(?P<name>[A-Za-z_][\w.$]{0,200})(?P<text>,[^()]{0,2000})?(?=\))"
 )
 _NUMBER = re.compile(r"[-+]?[\d.]{1,30}(?:[eE][-+]?\d{1,3})?[LDFS]?(?:BD)?|true|false|null", re.IGNORECASE)
+_OF_A_BATCH = re.compile(r"\nid = [0-9a-f-]{36}\nrunId = [0-9a-f-]{36}\nbatch = (?:\d{1,18}|init)\Z")
+"""How Spark ends the description of a micro-batch's queries: its own ids, which tell which queries belong together."""
 _CLASS_FILE = re.compile(r"[\w$<>]{1,200}\.(?:java|scala|py|sql|kt)(?::\d+)?")
 _KEPT_SEGMENTS = frozenset({"_delta_log", "_temporary", "_SUCCESS", "tmp", "user", "jars", "java.base", ""})
 _HOST_KEYS = frozenset({"Host", "spark.driver.host", "spark.driver.bindAddress", "NM_HOST"})
@@ -142,6 +144,8 @@ class Scrubber:
             return self._word(_NAME_KEYS[key], text)
         if key in _USER_KEYS and text not in _COMMON_USERS:
             return self._word("user", text)
+        if tail := _OF_A_BATCH.search(text):
+            return self._scrubbed(key, text[: tail.start()]) + tail[0]
         self._secrets = self._secrets or self._redactor.learned_mask()
         text = self._secrets(self._redactor.setting(key, text))
         if self._known:

@@ -22,7 +22,7 @@ SAMPLE = DATA / "eventlogs" / "codec-sample"
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "app" / "samples").glob("*.zstd"))
 VARIED = [
     "crumbs", "every-day", "exploding-join", "failing-job", "few-files", "flaky-tasks", "greedy-task", "grouped-hot-key", "huge-broadcast",
-    "late-batches", "lost-executor", "slow-executor",
+    "late-batches", "to-three-places", "lost-executor", "slow-executor",
 ]  # fmt: skip
 """Tables and columns, failures, streaming, a cluster that loses an executor."""
 _NUMBER = re.compile(r"(?<![\w.\-])\d[\d.,]*(?![\w.\-])")
