@@ -259,8 +259,7 @@ def missing_partition_filter(run: AppRun, limits: PartitionLimits) -> Iterator[O
             ),
             evidence=(
                 Evidence(metric="partitions read", value=scan.partitions_read or 0, limit=limits.min_partitions_read, unit="count"),
-                Evidence(metric="rows kept", value=100.0 * share, limit=100 * limits.filter_keeps_ratio, unit="percent"),
-                Evidence(metric="rows read", value=scan.rows, limit=None, unit="count"),
+                *_of_the_rows(scan, kept, share, limits),
             ),
             remedy=RemoveShare(
                 stages=tuple(s.ref for s in stages), of="compute", ratio=round(limits.prune_removable_ratio * (1 - share), 3)
@@ -280,11 +279,31 @@ _SELECTIVE = re.compile(r"[<>=]|\b(?:IN|INSET|LIKE|RLIKE)\b|StartsWith|EndsWith|
 _NOT_NULL = re.compile(r"isnotnull\([^()]*\)")
 
 
+def _filtered_while_parsed(scan: Scan, kept: int) -> bool:
+    """Whether the scan counted only what its filter keeps, as the text formats do."""
+    return scan.format in ("csv", "json") and kept == scan.rows and bool(scan.bytes)
+
+
 def _kept_ratio(scan: Scan, kept: int, limits: PartitionLimits) -> float:
-    """Rows kept / rows read. A text format that filters while it parses counts only what it keeps: there the bytes read for each row tell, at most."""
-    if scan.format in ("csv", "json") and kept == scan.rows and scan.bytes:
-        return min(limits.text_row_bytes * kept / scan.bytes, 1.0)
+    """Rows kept / rows read; where only those kept were counted, the most it can be by the bytes read for each."""
+    if _filtered_while_parsed(scan, kept):
+        return min(limits.text_row_bytes * kept / max(scan.bytes or 0, 1), 1.0)
     return kept / max(scan.rows or 0, 1)
+
+
+def _of_the_rows(scan: Scan, kept: int | None, share: float, limits: PartitionLimits) -> tuple[Evidence, ...]:
+    most = 100 * limits.filter_keeps_ratio
+    if kept is not None and _filtered_while_parsed(scan, kept):
+        each = (scan.bytes or 0) / max(kept, 1)
+        return (
+            Evidence(metric="bytes read for each row kept", value=each, limit=limits.text_row_bytes, unit="bytes"),
+            Evidence(metric="rows kept, at most", value=100.0 * share, limit=most, unit="percent"),
+            Evidence(metric="rows kept", value=kept, limit=None, unit="count"),
+        )
+    return (
+        Evidence(metric="rows kept", value=100.0 * share, limit=most, unit="percent"),
+        Evidence(metric="rows read", value=scan.rows or 0, limit=None, unit="count"),
+    )
 
 
 def _filter_on(column: str) -> tuple[Change, ...]:
