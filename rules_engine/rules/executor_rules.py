@@ -47,7 +47,8 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
     lasted = gaps[:, 1] - gaps[:, 0]
     short = int(lasted[lasted < limits.driver_short_ms].sum())
     plain = total >= least and (total - short >= least or total >= limits.driver_short_min_ratio * run.wall_ms)
-    if not plain and not _pauses_when_warm(run, gaps, limits):
+    warm, warm_least = _warm_pauses_ms(run, gaps, limits), max(limits.driver_pauses_min_ms, limits.driver_pauses_min_ratio * run.wall_ms)
+    if not plain and warm < warm_least:
         return
     longest = int(lasted.argmax())
     begin, end = int(gaps[longest, 0]), int(gaps[longest, 1])
@@ -65,9 +66,10 @@ def driver_bound(run: AppRun, limits: ExecutorLimits) -> Iterator[Observation]:
             Evidence(
                 metric="time without a task, less loading",
                 value=total,
-                limit=least,
+                limit=least if plain else None,
                 unit="ms",
             ),
+            *(() if plain else (Evidence(metric="long pauses once Spark is loaded", value=warm, limit=warm_least, unit="ms"),)),
             Evidence(metric="loading of Spark's planner at the start", value=loaded, limit=None, unit="ms"),
             Evidence(
                 metric="share of the wall clock",
@@ -106,13 +108,13 @@ def _cold_planning_ms(run: AppRun) -> int:
     return max(int(planned[0] - np.median(planned[1:])), 0) if len(planned) > 1 else 0
 
 
-def _pauses_when_warm(run: AppRun, gaps: IntColumn, limits: ExecutorLimits) -> bool:
-    """Whether pauses too long for the planning of an everyday query go on after all of Spark is loaded."""
+def _warm_pauses_ms(run: AppRun, gaps: IntColumn, limits: ExecutorLimits) -> int:
+    """Pauses too long for the planning of an everyday query that go on after all of Spark is loaded."""
     startup = run.first_job_ms - run.started_ms
     late = gaps[(gaps[:, 0] >= run.first_job_ms + max(limits.driver_cold_window_ms, startup)) & ~_first_query(run, gaps)]
     lasted = late[:, 1] - late[:, 0]
     long = lasted[lasted >= max(limits.driver_pause_ms, limits.driver_pause_startup_ratio * startup)]
-    return int(long.sum()) >= max(limits.driver_pauses_min_ms, limits.driver_pauses_min_ratio * run.wall_ms)
+    return int(long.sum())
 
 
 def _first_query(run: AppRun, gaps: IntColumn) -> npt.NDArray[np.bool_]:
